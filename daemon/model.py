@@ -1,0 +1,147 @@
+"""The values that travel through the house. Frozen: a stage makes a new one rather than change what it was given."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kernels.chain import Chain
+
+
+class State(enum.StrEnum):
+    """The states of a job, as `darkroom jobs` shows them."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells one version of a file from the next without reading it: bytes, nanoseconds, inode."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """`when:` of a rule, tested on the decoded picture (pixels after EXIF orientation). None: not asked."""
+
+    min_width: int | None = None
+    min_height: int | None = None
+    max_width: int | None = None
+    max_height: int | None = None
+    color: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeOptions:
+    """`encode:` of a rule. Qualities are 1–100 as the codecs count them; None keeps the codec's default."""
+
+    jpeg_quality: int = 92
+    webp_quality: int = 90
+    webp_lossless: bool = False
+
+
+class SourceAction(enum.StrEnum):
+    """What becomes of a source once its output is durable."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+    MOVE = "move"
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePolicy:
+    """`source:` of a rule; `to` is a template, absolute once parsed, and set for MOVE only."""
+
+    action: SourceAction = SourceAction.KEEP
+    to: str | None = None
+
+
+class OnConflict(enum.StrEnum):
+    """When the output exists and is not ours from the same source."""
+
+    OVERWRITE = "overwrite"
+    RENAME = "rename"
+    SKIP = "skip"
+
+
+DEFAULT_MATCH = ("*.jpg", "*.jpeg", "*.png", "*.webp", "*.tif", "*.tiff", "*.bmp")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of config.yaml, every default filled in, every path absolute."""
+
+    name: str
+    watch: tuple[Path, ...]
+    chain: Chain
+    output: str
+    recursive: bool = True
+    match: tuple[str, ...] = DEFAULT_MATCH
+    when: Conditions = field(default_factory=Conditions)
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+    on_conflict: OnConflict = OnConflict.OVERWRITE
+    source: SourcePolicy = field(default_factory=SourcePolicy)
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """`runtime:` of config.yaml. `memory` in bytes, `max_pixels` in pixels of one picture, `workers` in threads."""
+
+    device: str = "auto"
+    memory: int = 1 << 30
+    workers: int = 1
+    max_pixels: int = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole of config.yaml. Durations are seconds."""
+
+    path: Path
+    state_dir: Path
+    rules: tuple[Rule, ...]
+    runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
+    settle: float = 0.5
+    rescan: float = 300.0
+
+    def rules_by_name(self) -> Mapping[str, Rule]:
+        """Rules keyed by their name; names are unique once parsed."""
+        return {rule.name: rule for rule in self.rules}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One picture under one rule. `path` is absolute; `relative` is below the watched folder `root`.
+
+    Times are seconds since the epoch; `attempts` counts the runs that ended in an error which may pass.
+    """
+
+    id: int
+    rule: str
+    root: str
+    relative: str
+    fingerprint: Fingerprint
+    state: State
+    reason: str
+    attempts: int = 0
+    not_before: float = 0.0
+    output: str | None = None
+    device: str | None = None
+    created: float = 0.0
+    updated: float = 0.0
+
+    @property
+    def path(self) -> str:
+        """The absolute path of the source."""
+        return f"{self.root}/{self.relative}"

@@ -1,0 +1,1 @@
+"""WHAT is computed: operators authored in PyTorch, tensors in and tensors out."""
