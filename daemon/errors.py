@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class DarkroomError(Exception):
     """Anything darkroom reports to its user in one line. `kind` names the class in the ledger."""
@@ -59,3 +61,51 @@ class BlockedError(DarkroomError):
     """The surroundings must change first (disk full, folder gone, no permission); waits without counting a retry."""
 
     kind = "blocked"
+
+
+class SourceGone(DarkroomError):
+    """The source vanished before it was read: nothing to do, nothing lost by us."""
+
+    kind = "gone"
+
+
+class SourceChanged(DarkroomError):
+    """The source is no longer the version the job is about; a newer job takes the new one."""
+
+    kind = "changed"
+
+
+class StillWritten(DarkroomError):
+    """Another program holds the source open for writing; looked at again shortly, without counting a retry."""
+
+    kind = "open"
+
+
+_PERMANENT = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.ELOOP})
+_REMEDIES = {
+    errno.ENOSPC: "free space there",
+    errno.EDQUOT: "free space in the quota",
+    errno.EROFS: "mount it writable",
+    errno.EACCES: "give the daemon's user permission",
+    errno.EPERM: "give the daemon's user permission",
+    errno.ENOENT: "make or mount the folder",
+    errno.ENOTDIR: "a file stands where a folder must be: move it away",
+    errno.EISDIR: "a folder stands where a file must be: move it away",
+}
+
+
+def writing_failed(path: str, error: OSError) -> DarkroomError:
+    """The error for an output that could not be written: blocked, unless this very name can never work."""
+    what = f"{path}: cannot be written ({error.strerror})"
+    if error.errno in _PERMANENT:
+        return OutputRefused(f"{what}; choose another output template")
+    return BlockedError(f"{what}; {_REMEDIES.get(error.errno or 0, 'see to the disk')}, work goes on by itself")
+
+
+def reading_failed(path: str, error: OSError) -> DarkroomError:
+    """The error for a source that could not be read: gone, or a fault that may pass."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return SourceGone(f"{path}: gone before it was read")
+    forbidden = error.errno in (errno.EACCES, errno.EPERM)
+    remedy = "make it readable for the daemon's user" if forbidden else "see to the disk"
+    return TransientError(f"{path}: cannot be read ({error.strerror}); {remedy}, then drop it again or retry the job")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daemon.template import Template
 from kernels.chain import Chain
 
 
@@ -60,10 +61,10 @@ class SourceAction(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourcePolicy:
-    """`source:` of a rule; `to` is a template, absolute once parsed, and set for MOVE only."""
+    """`source:` of a rule; `to` is set for MOVE only."""
 
     action: SourceAction = SourceAction.KEEP
-    to: str | None = None
+    to: Template | None = None
 
 
 class OnConflict(enum.StrEnum):
@@ -84,7 +85,7 @@ class Rule:
     name: str
     watch: tuple[Path, ...]
     chain: Chain
-    output: str
+    output: Template
     recursive: bool = True
     match: tuple[str, ...] = DEFAULT_MATCH
     when: Conditions = field(default_factory=Conditions)

@@ -5,10 +5,14 @@ Torch-free, so that the daemon and `darkroom check` can use it (law 1).
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Value: TypeAlias = int | float | bool | str
+from kernels.spec import REQUIRED, Operator, ParameterError, Value, operators, plain, show, suggest
+
+__all__ = ["Chain", "ChainError", "Fault", "Step", "Value", "canonical", "describe", "parse_chain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +24,127 @@ class Step:
 
 
 Chain: TypeAlias = tuple[Step, ...]
+FaultPath: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong. `path` leads to it from `steps`: (0, "mosaic", "block")."""
+
+    path: FaultPath
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = ".".join(str(part) for part in ("steps", *self.path))
+        return f"{place}: {self.problem}; {self.remedy}"
+
+
+class ChainError(ValueError):
+    """A chain that cannot be used. `faults` are all of them, in the order they are written."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+def parse_chain(raw: object) -> Chain:
+    """The value of `steps:` as a chain with every default filled in.
+
+    `raw` is a list of steps, or one step; a step is `"name"`, `{"name": None}` or `{"name": {parameter: value}}`.
+    Optional parameters that are not given stay absent. Raises ChainError with every fault there is.
+    """
+    faults: list[Fault] = []
+    steps = raw if isinstance(raw, list) else [raw]
+    if not steps or raw is None:
+        raise ChainError((Fault((), "there are no steps", f"name at least one of {', '.join(operators())}"),))
+    chain = tuple(step for index, item in enumerate(steps) if (step := _step(index, item, faults)) is not None)
+    if faults:
+        raise ChainError(tuple(faults))
+    return chain
+
+
+def describe(chain: Chain) -> str:
+    """The chain for people: `grayscale | gaussian_blur: {sigma: 3}`; what is at its default is not said."""
+    return " | ".join(map(_describe_step, chain))
+
+
+def canonical(chain: Chain) -> str:
+    """The chain as JSON with every parameter: equal chains give equal text, and `parse_chain` reads it back."""
+    return json.dumps([{step.name: dict(step.parameters)} for step in chain], separators=(",", ":"))
+
+
+def _describe_step(step: Step) -> str:
+    known = operators()[step.name].parameters
+    told = [f"{name}: {plain(value)}" for name, value in step.parameters if value != known[name].default]
+    return f"{step.name}: {{{', '.join(told)}}}" if told else step.name
+
+
+def _step(index: int, item: object, faults: list[Fault]) -> Step | None:
+    before = len(faults)
+    name, given = _split(index, item, faults)
+    if len(faults) > before:
+        return None
+    if name not in operators():
+        faults.append(Fault((index, name), f"no step is called {name!r}", suggest(name, operators())))
+        return None
+    values = dict(sorted(_values(index, operators()[name], given, faults)))
+    return Step(name, tuple(values.items())) if len(faults) == before else None
+
+
+def _split(index: int, item: object, faults: list[Fault]) -> tuple[str, Mapping[object, object]]:
+    """A step as its name and what was given for it."""
+    if isinstance(item, str):
+        return item, {}
+    if not isinstance(item, Mapping) or not item or not all(isinstance(key, str) for key in item):
+        faults.append(Fault((index,), f"{show(item)} is not a step", "write `name` or `name: {parameters}`"))
+        return "", {}
+    name, given = next(iter(item.items()))
+    if len(item) > 1:
+        extra = ", ".join(list(item)[1:])
+        faults.append(
+            Fault((index,), f"{extra} stands beside {name}", f"write `{name}: {{...}}`, or indent it below {name}")
+        )
+    elif given is not None and not isinstance(given, Mapping):
+        faults.append(Fault((index, name), f"{show(given)} is not a set of parameters", _example(name)))
+    else:
+        return name, given or {}
+    return "", {}
+
+
+def _example(name: str) -> str:
+    known = operators()[name].parameters if name in operators() else {}
+    return f"write `{name}: {{{next(iter(known))}: ...}}`" if known else f"write `{name}` alone"
+
+
+def _values(
+    index: int, operator: Operator, given: Mapping[object, object], faults: list[Fault]
+) -> Iterator[tuple[str, Value]]:
+    """The operator's parameters, given or by default; what is wrong with them goes to `faults`."""
+    path, before, values = (index, operator.name), len(faults), dict[str, Value]()
+    for key in given:
+        if key not in operator.parameters:
+            problem = f"{operator.name} has no parameter {show(key)}"
+            faults.append(Fault((*path, str(key)), problem, suggest(key, operator.parameters)))
+    for name, parameter in operator.parameters.items():
+        value = given.get(name, parameter.default)
+        try:
+            if value is REQUIRED:
+                raise ParameterError(f"{operator.name} needs {name}", f"give {parameter.range}")
+            if name in given or value is not None:
+                values[name] = parameter.parse(value)
+        except ParameterError as error:
+            faults.append(Fault((*path, name), error.problem, error.remedy))
+    if len(faults) == before:
+        faults.extend(_together(path, operator, values))
+    yield from values.items()
+
+
+def _together(path: FaultPath, operator: Operator, values: Mapping[str, Value]) -> Iterator[Fault]:
+    """The fault in how the parameters go together, if there is one."""
+    try:
+        if operator.check is not None:
+            operator.check(values)
+    except ParameterError as error:
+        place = path if error.parameter is None else (*path, error.parameter)
+        yield Fault(place, error.problem, error.remedy)

@@ -1,0 +1,154 @@
+"""Answers for people and for programs: status, jobs, operators. Read from the ledger and the snapshot, live or not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from daemon import snapshot
+from daemon.errors import ConfigError, DarkroomError
+from daemon.ledger import Ledger, Move
+from daemon.model import Config, Job, State
+from kernels.chain import describe
+from kernels.spec import operators
+
+
+def open_ledger(config: Config) -> Ledger | None:
+    """The ledger of a configuration; None when nothing was ever processed."""
+    path = config.state_dir / "ledger.db"
+    return Ledger(path) if path.exists() else None
+
+
+def status_of(config: Config) -> dict[str, Any]:
+    """The stable content of `darkroom status --json`."""
+    running = snapshot.alive(config.state_dir)
+    live = snapshot.read(config.state_dir) if running else {}
+    counts: dict[str, dict[State, int]] = {}
+    if (ledger := open_ledger(config)) is not None:
+        with closing(ledger):
+            counts = ledger.counts()
+    return {
+        "running": running,
+        "pid": live.get("pid"),
+        "version": live.get("version"),
+        "started": _iso(live["started"]) if "started" in live else None,
+        "device": live.get("device"),
+        "pictures_per_second": live.get("pictures_per_second", 0.0),
+        "tasks": [],
+        "rules": [
+            {
+                "name": rule.name,
+                "watch": [str(folder) for folder in rule.watch],
+                "steps": describe(rule.chain),
+                "output": rule.output.text,
+                "counts": {state.value: counts.get(rule.name, {}).get(state, 0) for state in State},
+                "compiling": rule.name in live.get("compiling", []),
+                "blocked": live.get("blocked", {}).get(rule.name),
+            }
+            for rule in config.rules
+        ],
+    }
+
+
+def status_text(status: dict[str, Any]) -> str:
+    """The same for people."""
+    head = "no daemon runs here; `darkroom run` starts one"
+    if status["running"]:
+        rate = f"{status['pictures_per_second']:,.1f} pictures/s"
+        head = f"running (process {status['pid']}) on the {status['device']}, {rate}, since {status['started']}"
+    lines = [head, ""]
+    names = [state.value for state in State]
+    width = max(len(rule["name"]) for rule in status["rules"])
+    lines.append(f"{'rule':{width}}  " + "  ".join(f"{name:>9}" for name in names))
+    for rule in status["rules"]:
+        numbers = "  ".join(f"{rule['counts'][name]:>9,}" for name in names)
+        lines.append(f"{rule['name']:{width}}  {numbers}")
+        if rule["compiling"]:
+            lines.append(f"{'':{width}}  its graph is being compiled; pictures wait for it")
+        if rule["blocked"]:
+            lines.append(f"{'':{width}}  blocked: {rule['blocked']}")
+    return "\n".join(lines)
+
+
+def jobs_of(config: Config, state: State | None, rule: str | None, limit: int) -> list[dict[str, Any]]:
+    """The stable content of `darkroom jobs --json`: newest first."""
+    names = [known.name for known in config.rules]
+    if (ledger := open_ledger(config)) is None:
+        return []
+    with closing(ledger):
+        if rule is not None and rule not in names and rule not in ledger.counts():
+            raise DarkroomError(f"no rule is called {rule!r}; there are {', '.join(names)}")
+        return [_job(job) for job in ledger.jobs(state, rule, limit)]
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "rule": job.rule,
+        "state": job.state.value,
+        "reason": job.reason,
+        "source": job.path,
+        "output": job.output,
+        "attempts": job.attempts,
+        "device": job.device,
+        "created": _iso(job.created),
+        "updated": _iso(job.updated),
+    }
+
+
+def job_lines(jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The same for people."""
+    if not jobs:
+        yield "no jobs"
+    for job in jobs:
+        when = datetime.fromisoformat(job["updated"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        yield f"{job['id']:>6}  {job['state']:9}  {when}  {job['rule']}: {Path(job['source']).name}: {job['reason']}"
+
+
+def move_jobs(config: Config, to: State, ids: Sequence[int], rule: str | None) -> int:
+    """`retry` and `cancel`: the exit status. Without ids, every failed job (of a rule) is meant."""
+    if (ledger := open_ledger(config)) is None:
+        raise DarkroomError(f"{config.state_dir}: there are no jobs yet")
+    with closing(ledger):
+        jobs = ledger.jobs(ids=ids) if ids else ledger.jobs(State.FAILED, rule)
+        if unknown := sorted(set(ids) - {job.id for job in jobs}):
+            raise DarkroomError(f"no job {unknown[0]}; `darkroom jobs` lists them")
+        reason = "asked for by the user: " + ("once more" if to is State.WAITING else "cancelled")
+        ledger.advance([Move(job.id, to, reason, attempts=0) for job in jobs])
+    alive = snapshot.alive(config.state_dir)
+    print(f"{len(jobs)} jobs {to.value}" + ("" if alive or to is State.CANCELLED else "; start `darkroom run`"))
+    return 0
+
+
+def operators_text(name: str | None) -> str:
+    """Every step in a line or two, or everything about one."""
+    known = operators()
+    if name is None:
+        return "\n\n".join(_operator(each) for each in known.values())
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise ConfigError([f"darkroom operators: no step is called {name!r}; {hint}"])
+    return f"{_operator(known[name])}\n\n{known[name].doc}"
+
+
+def _operator(operator: Any) -> str:
+    lines = [f"{operator.name}: {operator.summary}"]
+    lines += [f"    {name}: {parameter.describe()}" for name, parameter in operator.parameters.items()]
+    return "\n".join(lines)
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def ago(seconds: float) -> str:
+    """A time in the past, for people."""
+    passed = time.time() - seconds
+    when = datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{when} ({passed:.0f} s ago)" if passed < 120 else when

@@ -1,0 +1,51 @@
+"""OpenCV's decoders and encoders, with its own limits out of the way and its failures in darkroom's words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import cast
+
+# runtime.max_pixels is checked before OpenCV sees a picture; its own limit (2^30 pixels, read when the library is
+# loaded) would call a larger one damaged.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 40))
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+
+from daemon.codec.values import Pixels, damaged  # noqa: E402
+
+# A damaged picture is reported once, by its job; not also on stderr.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def decode(data: bytes, flags: int) -> Pixels:
+    """Decode with cv2.IMREAD_ flags: uint8 H×W, H×W×3 or H×W×4.
+
+    Raises:
+        BrokenPicture: OpenCV refuses the data.
+    """
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        decoded = None
+    if decoded is None:
+        raise damaged("its data makes no sense")
+    return cast(Pixels, decoded)
+
+
+def encode(extension: str, samples: Pixels, alpha: Pixels | None, options: Sequence[int] = ()) -> bytes:
+    """Encode H×W gray (without alpha) or H×W×3 RGB samples, and alpha, as the format of `extension`."""
+    _, encoded = cv2.imencode(extension, _channels(samples, alpha), options)
+    return encoded.tobytes()
+
+
+def _channels(samples: Pixels, alpha: Pixels | None) -> Pixels:
+    """In OpenCV's order: gray, BGR or BGRA."""
+    if samples.ndim == 2:
+        return samples
+    if alpha is None:
+        return cast(Pixels, cv2.cvtColor(samples, cv2.COLOR_RGB2BGR))
+    bgra = np.empty((*alpha.shape, 4), np.uint8)
+    cv2.mixChannels([samples, alpha], [bgra], [0, 2, 1, 1, 2, 0, 3, 3])
+    return bgra

@@ -1,0 +1,142 @@
+"""config.yaml → Config: read once, checked whole, every fault told at once with its place in the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from daemon.config_faults import fault_at, faults_of
+from daemon.config_model import ConfigShape
+from daemon.config_types import DEFAULT_STATE_DIR
+from daemon.errors import ConfigError
+from daemon.faults import Fault, Place, Where, place_of
+from daemon.model import Config
+from daemon.values import UnfitError, absolute
+from daemon.yaml_source import Data, Document, read_yaml
+from daemon.yaml_words import YamlError
+
+MAX_BYTES = 1 << 20  # of the file; also bounds reading from a pipe or a device
+
+
+def load_config(path: Path) -> Config:
+    """The configuration in the file at `path`, every default filled in and every path absolute.
+
+    Raises ConfigError with all faults of the file, sorted by place, each one line
+    `FILE:LINE:COL: dotted.path: what is wrong; what would be right`. Whether the folders exist is not looked at.
+    """
+    try:
+        document = read_yaml(_text(path))
+    except YamlError as error:
+        raise ConfigError([error.fault.text(str(path))]) from None
+    # A path is made absolute as it was written: behind a symbolic link, relative folders are those beside the link.
+    absolute_path = Path(os.path.abspath(path))
+    shape, faults = _checked(document, absolute_path.parent)
+    if shape is None or faults:
+        raise ConfigError([fault.text(str(path)) for fault in sorted(set(faults))])
+    return _build(shape, absolute_path)
+
+
+def _text(path: Path) -> str:
+    """The text of the file. Raises YamlError where there is none."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise YamlError(_unreadable(error)) from None
+    if len(raw) > MAX_BYTES:
+        raise YamlError(Fault(Place(), "file", f"it is larger than {MAX_BYTES >> 10} KiB", "give a configuration file"))
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig")
+        problem = f"the byte 0x{raw[error.start]:02X} is not UTF-8"
+        raise YamlError(Fault(place_of(before, len(before)), "file", problem, "save the file as UTF-8")) from None
+
+
+def _unreadable(error: OSError | ValueError) -> Fault:
+    if isinstance(error, FileNotFoundError):
+        words = "there is no such file", "name another one with -c FILE"
+    elif isinstance(error, IsADirectoryError):
+        words = "this is a folder", "name the file in it, such as config.yaml"
+    elif isinstance(error, PermissionError):
+        words = "this user may not read it", "grant it with chmod a+r"
+    else:
+        words = f"it cannot be read ({getattr(error, 'strerror', None) or error})", "name another one with -c FILE"
+    return Fault(Place(), "file", *words)
+
+
+def _checked(document: Document, base: Path) -> tuple[ConfigShape | None, list[Fault]]:
+    data = document.root.plain()
+    if data is None:
+        return None, [Fault(Place(), "file", "it is empty", "start from the config.yaml that comes with darkroom")]
+    if not isinstance(data, dict):
+        return None, [Fault(document.root.place, "file", "it is not a mapping", "write key: value, as in version: 1")]
+    faults = [*document.faults, *_shared_names(document, data), *_watched(document, data, base)]
+    try:
+        return ConfigShape.model_validate(data, context={"base": base}), faults
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return None, faults + [fault for detail in details for fault in faults_of(detail, document)]
+
+
+def _rules(data: Data) -> Iterator[tuple[int, dict[str, Data]]]:
+    """What looks like a rule. The checks across rules read plain data, so that they speak up beside other faults."""
+    rules = data.get("rules")
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        if isinstance(rule, dict):
+            yield index, rule
+
+
+def _shared_names(document: Document, data: Data) -> Iterator[Fault]:
+    first: dict[str, int] = {}
+    for index, rule in _rules(data):
+        name = rule.get("name")
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            where = ("rules", index, "name")
+            # A rule repeated by an alias has its name written elsewhere: point at the alias.
+            same = document.place(where) == document.place(("rules", first[name], "name"))
+            place = document.place(where[:2] if same else where)
+            problem = f"rules[{first[name]}] has the same name"
+            yield fault_at(document, where, (problem, "give each rule its own"))._replace(place=place)
+
+
+def _watched(document: Document, data: Data, base: Path) -> Iterator[Fault]:
+    """Faults in which folders are watched: one twice in a rule, or darkroom's own."""
+    state_dir = _absolute(data.get("state_dir", DEFAULT_STATE_DIR), base)
+    for index, rule in _rules(data):
+        seen: set[Path] = set()
+        for where, folder in _folders(("rules", index, "watch"), rule.get("watch"), base):
+            if state_dir and folder.is_relative_to(state_dir):
+                problem = "the folder lies inside state_dir, where darkroom keeps files of its own"
+                yield fault_at(document, where, (problem, "watch another folder"))
+            if folder in seen:
+                yield fault_at(document, where, ("the same folder is listed twice", "remove one of the two"))
+            seen.add(folder)
+
+
+def _folders(where: Where, watch: Data, base: Path) -> Iterator[tuple[Where, Path]]:
+    entries = [((*where, item), folder) for item, folder in enumerate(watch)] if isinstance(watch, list) else []
+    for place, folder in entries or [(where, watch)]:
+        if path := _absolute(folder, base):
+            yield place, path
+
+
+def _absolute(raw: object, base: Path) -> Path | None:
+    try:
+        return Path(absolute(raw, base)) if isinstance(raw, str) else None
+    except UnfitError:
+        return None
+
+
+def _build(shape: ConfigShape, path: Path) -> Config:
+    return Config(
+        path=path,
+        state_dir=shape.state_dir,
+        rules=tuple(rule.build() for rule in shape.rules),
+        runtime=shape.runtime.build(),
+        settle=shape.settle,
+        rescan=shape.rescan,
+    )

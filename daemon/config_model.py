@@ -1,0 +1,211 @@
+"""The shape of config.yaml: every key with its type, bounds and default. What `check` and the JSON Schema both read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+
+from daemon.config_types import (
+    DEFAULT_STATE_DIR,
+    FORMS,
+    MAX_WORKERS,
+    Folder,
+    InnerError,
+    Memory,
+    Name,
+    PathTemplate,
+    Percent,
+    PictureSize,
+    Pixels,
+    Rescan,
+    Settle,
+    SourceWord,
+    Steps,
+    Text,
+    Watch,
+    Workers,
+    form_of,
+)
+from daemon.model import (
+    DEFAULT_MATCH,
+    Conditions,
+    EncodeOptions,
+    OnConflict,
+    Rule,
+    RuntimeOptions,
+    SourceAction,
+    SourcePolicy,
+)
+from daemon.template import Template
+from kernels.chain import Fault as StepFault
+
+# Keys that are planned with the steps they belong to: told apart from typing errors.
+LATER = ("inputs", "report", "preview", "trace")
+
+
+_RUNTIME = RuntimeOptions()
+_ENCODE = EncodeOptions()
+
+
+class Shape(BaseModel):
+    """A mapping of config.yaml: no other keys, and no value taken for a value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+class RuntimeShape(Shape):
+    """`runtime:`"""
+
+    device: Literal["auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx"] = Field(
+        default="auto", description="What computes."
+    )
+    memory: Memory = Field(default=_RUNTIME.memory, description="Bound on decoded pixels in flight, in bytes.")
+    workers: Workers = Field(
+        default="auto", description="Decode and encode threads; auto: the cores this process may use."
+    )
+    max_pixels: PictureSize = Field(
+        default=_RUNTIME.max_pixels, description="Pixels of one picture; larger ones are refused."
+    )
+
+    def build(self) -> RuntimeOptions:
+        """The frozen value."""
+        cores = min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+        workers = cores if self.workers == "auto" else self.workers
+        return RuntimeOptions(self.device, self.memory, workers, self.max_pixels)
+
+
+class WhenShape(Shape):
+    """`when:` of a rule; widths and heights in pixels."""
+
+    min_width: Pixels | None = None
+    min_height: Pixels | None = None
+    max_width: Pixels | None = None
+    max_height: Pixels | None = None
+    color: bool | None = Field(default=None, description="true: colour pictures only; false: grey ones only.")
+
+    @model_validator(mode="after")
+    def _some_picture_fits(self) -> Self:
+        for side, low, high in (
+            ("width", self.min_width, self.max_width),
+            ("height", self.min_height, self.max_height),
+        ):
+            if low and high and low > high:
+                problem = f"no picture fits: {high} is less than min_{side}, {low}"
+                raise InnerError(StepFault((f"max_{side}",), problem, f"give {low} or more"))
+        return self
+
+    def build(self) -> Conditions:
+        """The frozen value."""
+        return Conditions(**self.model_dump())
+
+
+class EncodeShape(Shape):
+    """`encode:` of a rule."""
+
+    jpeg_quality: Percent = _ENCODE.jpeg_quality
+    webp_quality: Percent = _ENCODE.webp_quality
+    webp_lossless: bool = _ENCODE.webp_lossless
+
+    def build(self) -> EncodeOptions:
+        """The frozen value."""
+        return EncodeOptions(**self.model_dump())
+
+
+class MoveShape(Shape):
+    """`move:` of `source:`"""
+
+    to: PathTemplate = Field(examples=["originals/{dir}/{name}"], description="Where the source goes.")
+
+
+class SourceShape(Shape):
+    """`source:` written as a mapping."""
+
+    move: MoveShape = Field(examples=['{to: "originals/{dir}/{name}"}'])
+
+
+Source: TypeAlias = Annotated[
+    Annotated[SourceWord, Tag(FORMS[0])] | Annotated[SourceShape, Tag(FORMS[1])], Discriminator(form_of)
+]
+
+
+class RuleShape(Shape):
+    """One of `rules:`"""
+
+    name: Name = Field(examples=["mosaic"])
+    watch: Watch = Field(examples=["inbox/mosaic"], description="One folder or a list of them.")
+    recursive: bool = Field(default=True, description="Whether pictures in subfolders are taken too.")
+    match: Annotated[list[Text], Field(min_length=1)] = Field(
+        default=list(DEFAULT_MATCH), description="File name patterns."
+    )
+    when: WhenShape = Field(default=WhenShape(), description="Conditions on the decoded picture; others are skipped.")
+    steps: Steps = Field(examples=["[grayscale]"])
+    output: PathTemplate = Field(examples=["outbox/{dir}/{stem}.{ext}"], description="Where the result goes.")
+    encode: EncodeShape = EncodeShape()
+    on_conflict: Literal["overwrite", "rename", "skip"] = "overwrite"
+    source: Source = Field(default="keep", description="What becomes of the picture once its output is durable.")
+    retries: Annotated[int, Field(ge=0, le=100)] = Field(default=3, description="For faults that may pass.")
+
+    @field_validator("output")
+    @classmethod
+    def _output_is_elsewhere(cls, output: Template, info: ValidationInfo) -> Template:
+        _keep_apart(output, info, "the rule would overwrite its own source")
+        return output
+
+    @field_validator("source")
+    @classmethod
+    def _source_goes_elsewhere(cls, source: str | SourceShape, info: ValidationInfo) -> str | SourceShape:
+        if isinstance(source, SourceShape):
+            _keep_apart(source.move.to, info, "the source would be moved to where it is", ("move", "to"))
+            output = info.data.get("output")
+            if isinstance(output, Template) and output.same_place(source.move.to):
+                problem = "the source would be moved over the rule's own output"
+                raise InnerError(StepFault(("move", "to"), problem, "name another folder"))
+        return source
+
+    def folders(self) -> tuple[Path, ...]:
+        """The watched folders."""
+        return tuple(self.watch) if isinstance(self.watch, list) else (self.watch,)
+
+    def build(self) -> Rule:
+        """The frozen value."""
+        return Rule(
+            name=self.name,
+            watch=self.folders(),
+            chain=self.steps,
+            output=self.output,
+            recursive=self.recursive,
+            match=tuple(self.match),
+            when=self.when.build(),
+            encode=self.encode.build(),
+            on_conflict=OnConflict(self.on_conflict),
+            source=_policy(self.source),
+            retries=self.retries,
+        )
+
+
+class ConfigShape(Shape):
+    """config.yaml"""
+
+    version: Annotated[int, Field(ge=1, le=1)] = Field(examples=[1], description="Version of this format.")
+    state_dir: Folder = Field(
+        default=DEFAULT_STATE_DIR, validate_default=True, description="Ledger and compiled graphs."
+    )
+    runtime: RuntimeShape = RuntimeShape()
+    settle: Settle = Field(default=0.5, description="How long a file must be still before it is taken.")
+    rescan: Rescan = Field(default=300.0, description="How often every watched folder is scanned in full.")
+    rules: Annotated[list[RuleShape], Field(min_length=1)] = Field(examples=["[{name: mosaic, ...}]"])
+
+
+def _keep_apart(template: Template, info: ValidationInfo, problem: str, where: tuple[str, ...] = ()) -> None:
+    watch = info.data.get("watch", [])
+    if any(template.writes_over(folder) for folder in (watch if isinstance(watch, list) else [watch])):
+        raise InnerError(StepFault(where, problem, "name a folder other than the watched one"))
+
+
+def _policy(source: str | SourceShape) -> SourcePolicy:
+    if isinstance(source, SourceShape):
+        return SourcePolicy(SourceAction.MOVE, source.move.to)
+    return SourcePolicy(SourceAction(source))

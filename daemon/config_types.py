@@ -1,0 +1,89 @@
+"""How the values of config.yaml are read: text to paths, durations, templates and chains, as pydantic types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, ValidationInfo, WithJsonSchema
+
+from daemon.template import Template
+from daemon.values import MEMORY, PICTURE_SIZE, UnfitError, absolute, duration
+from kernels.chain import Chain, ChainError, parse_chain
+from kernels.chain import Fault as StepFault
+from kernels.spec import show, suggest
+
+DEFAULT_STATE_DIR = "var"
+MAX_WORKERS = 256  # threads
+# Which form of a key was written: the tags of unions, which pydantic puts into the paths of its errors.
+FORMS = ("<text>", "<other>")
+SETTLE = duration(0, "1h")
+RESCAN = duration("1s", "8760h")
+
+
+class InnerError(ValueError):
+    """Several faults inside one value; their paths start at that value."""
+
+    def __init__(self, *faults: StepFault) -> None:
+        super().__init__(", ".join(map(str, faults)))
+        self.faults = faults
+
+
+def _base(info: ValidationInfo) -> Path:
+    """The folder that relative paths start in: that of the file being read."""
+    base: Path = (info.context or {}).get("base", Path())
+    return base
+
+
+def _path(raw: object, info: ValidationInfo) -> object:
+    return Path(absolute(raw, _base(info))) if isinstance(raw, str) else raw
+
+
+def _template(raw: object, info: ValidationInfo) -> Template:
+    if isinstance(raw, dict):
+        raise UnfitError("without quotes, text that starts with { is a mapping to YAML", 'write "{dir}/{stem}.{ext}"')
+    if not isinstance(raw, str):
+        raise UnfitError(f"{show(raw)} is not text", 'write "outbox/{dir}/{stem}.{ext}"')
+    return Template.parse(raw, _base(info))
+
+
+def _steps(raw: object) -> Chain:
+    try:
+        return parse_chain(raw)
+    except ChainError as error:
+        raise InnerError(*error.faults) from None
+
+
+def _kept(raw: object) -> object:
+    if raw == "move":
+        raise UnfitError("move needs a place to move to", 'write source: {move: {to: "originals/{dir}/{name}"}}')
+    if raw not in ("keep", "delete"):
+        raise UnfitError(f"{show(raw)} is not known", suggest(raw, ("keep", "delete", "move: {to: ...}")))
+    return raw
+
+
+def form_of(raw: object) -> str:
+    """The tag of the form that a key was written in, of those that have two."""
+    return FORMS[0] if isinstance(raw, str) else FORMS[1]
+
+
+Text: TypeAlias = Annotated[str, Field(min_length=1)]
+Percent: TypeAlias = Annotated[int, Field(ge=1, le=100)]
+Pixels: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
+Folder: TypeAlias = Annotated[Path, BeforeValidator(_path, json_schema_input_type=str)]
+PathTemplate: TypeAlias = Annotated[Template, PlainValidator(_template, json_schema_input_type=str)]
+Memory: TypeAlias = Annotated[int, BeforeValidator(MEMORY.parse_whole), WithJsonSchema(MEMORY.schema)]
+PictureSize: TypeAlias = Annotated[int, BeforeValidator(PICTURE_SIZE.parse_whole), WithJsonSchema(PICTURE_SIZE.schema)]
+Settle: TypeAlias = Annotated[float, BeforeValidator(SETTLE.parse), WithJsonSchema(SETTLE.schema)]
+Rescan: TypeAlias = Annotated[float, BeforeValidator(RESCAN.parse), WithJsonSchema(RESCAN.schema)]
+Workers: TypeAlias = Annotated[
+    Annotated[Literal["auto"], Tag(FORMS[0])] | Annotated[int, Field(ge=1, le=MAX_WORKERS), Tag(FORMS[1])],
+    Discriminator(form_of),
+]
+Watch: TypeAlias = Annotated[
+    Annotated[Folder, Tag(FORMS[0])] | Annotated[list[Folder], Field(min_length=1), Tag(FORMS[1])],
+    Discriminator(form_of),
+]
+Name: TypeAlias = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+Steps: TypeAlias = Annotated[Chain, PlainValidator(_steps, json_schema_input_type=list[Any])]
+SourceWord: TypeAlias = Annotated[str, BeforeValidator(_kept), WithJsonSchema({"enum": ["keep", "delete"]})]

@@ -1,0 +1,184 @@
+"""watch → settle → match → ledger: how a file becomes a job. One thread, the only one that looks for files."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from daemon.errors import BlockedError
+from daemon.ledger import Arrival, Ledger
+from daemon.match import matches
+from daemon.model import Config, Rule
+from daemon.scan import CHUNK, events_arrive, look, scan
+from daemon.settle import Settler, Sighting
+from daemon.watch import Hints, Watcher
+
+SUPERVISE = 2.0
+"""Seconds between looks at the watched folders themselves, and between scans of folders without events."""
+
+
+class Intake:
+    """Finds settled files that rules match and enters them in the ledger.
+
+    `complain` gets lines for the user; `arrived` is called after jobs were entered.
+    """
+
+    def __init__(
+        self, config: Config, ledger: Ledger, *, complain: Callable[[str], None], arrived: Callable[[], None]
+    ) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._complain = complain
+        self._arrived = arrived
+        self._wake = threading.Event()
+        self.hints = Hints(self._wake.set)
+        self._rules = _by_root(config.rules)
+        recursive = {root: any(rule.recursive for rule in rules) for root, rules in self._rules.items()}
+        self._recursive = recursive
+        self._watcher = Watcher(recursive.items(), self.hints, complain)
+        self._settler = Settler(config.settle)
+        self._scan_due = dict.fromkeys(self._rules, 0.0)
+        self._renew_due = time.monotonic() + config.rescan
+        self._supervise_due = 0.0
+        self._unread: dict[str, str] = {}
+        self.settled = False
+        """Whether every folder was scanned and nothing found is still waiting to be still."""
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def arm(self) -> None:
+        """Start watching. Before the first scan, so that no file falls between the two."""
+        self._watcher.arm()
+        self._supervise_due = time.monotonic() + SUPERVISE
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set. A blocked ledger loses nothing: every folder is scanned again afterwards."""
+        while not stop.is_set():
+            self._wake.clear()
+            try:
+                self.step()
+            except BlockedError as error:
+                self._complain(str(error))
+                self._scan_due = dict.fromkeys(self._rules, 0.0)
+                stop.wait(1.0)
+            self._wake.wait(self._pause())
+        self._watcher.close()
+
+    def wake(self) -> None:
+        """End the current wait at once."""
+        self._wake.set()
+
+    def step(self) -> None:
+        """One round: follow the hints, make the scans that are due, take what has settled."""
+        now = time.monotonic()
+        if self._supervise_due and now >= self._supervise_due:
+            self._supervise(now)
+        files, dirty = self.hints.drain()
+        self._scan_due |= dict.fromkeys(dirty, 0.0)
+        self._follow(files)
+        for root in [root for root, due in self._scan_due.items() if now >= due]:
+            self._scan(root)
+        self._take_ripe()
+        self.settled = all(self._scan_due.values()) and not len(self._settler)
+
+    # -- its parts -----------------------------------------------------------------------------------------------
+
+    def _supervise(self, now: float) -> None:
+        self._supervise_due = now + SUPERVISE
+        if now >= self._renew_due:
+            self._renew_due = now + self._config.rescan
+            self._watcher.renew()
+        elif grown := self.hints.drain_grown():
+            self._watcher.renew(grown)
+        self._watcher.arm()
+
+    def _follow(self, files: dict[tuple[str, str], bool]) -> None:
+        seen = dict[str, list[Sighting]]()
+        for (root, relative), closed in files.items():
+            if (sighting := look(root, relative, closed=closed)) is None:
+                self._settler.forget(root, relative)
+            else:
+                seen.setdefault(root, []).append(sighting)
+        for root, sightings in seen.items():
+            for start in range(0, len(sightings), CHUNK):
+                self._consider(root, sightings[start : start + CHUNK])
+
+    def _scan(self, root: str) -> None:
+        often = root in self._watcher.unwatched() or not events_arrive(root)
+        self._scan_due[root] = time.monotonic() + (SUPERVISE if often else self._config.rescan)
+        try:
+            for found in scan(root, recursive=self._recursive[root], complain=self._complain):
+                self._consider(root, found)
+            self._unread.pop(root, None)
+        except OSError as error:
+            if self._unread.get(root) != (problem := error.strerror or str(error)):
+                self._unread[root] = problem
+                self._complain(f"{root}: {problem}; nothing in it is taken until it can be read")
+
+    def _take_ripe(self) -> None:
+        again = dict[str, list[Sighting]]()
+        for held in self._settler.ripe(time.monotonic()):
+            now = look(held.root, held.relative, closed=held.closed)
+            if now is not None and now.fingerprint == held.fingerprint:
+                again.setdefault(held.root, []).append(now)
+            elif now is not None:
+                self._settler.hold(now, time.monotonic())
+        for root, sightings in again.items():
+            self._enter(root, self._unknown(root, sightings))
+
+    def _consider(self, root: str, sightings: Sequence[Sighting]) -> None:
+        """Enter what is new and provably still; hold what is new and not."""
+        ready = dict[Rule, list[Sighting]]()
+        for rule, new in self._unknown(root, sightings).items():
+            for sighting in new:
+                if self._settler.still(sighting, time.time()):
+                    ready.setdefault(rule, []).append(sighting)
+                else:
+                    self._settler.hold(sighting, time.monotonic())
+        self._enter(root, ready)
+
+    def _unknown(self, root: str, sightings: Sequence[Sighting]) -> dict[Rule, list[Sighting]]:
+        """By rule, the files it matches that darkroom did not write and that the ledger has no job for."""
+        wanted = {rule: [s for s in sightings if _takes(rule, s.relative)] for rule in self._rules[root]}
+        paths = {f"{root}/{s.relative}" for taken in wanted.values() for s in taken}
+        ours = self._ledger.written(sorted(paths)) if paths else {}
+        unknown = dict[Rule, list[Sighting]]()
+        for rule, taken in wanted.items():
+            known = self._ledger.latest(rule.name, root, [s.relative for s in taken]) if taken else {}
+            for sighting in taken:
+                record = ours.get(f"{root}/{sighting.relative}")
+                written = record is not None and record.fingerprint == sighting.fingerprint
+                if not written and known.get(sighting.relative) != sighting.fingerprint:
+                    unknown.setdefault(rule, []).append(sighting)
+        return unknown
+
+    def _enter(self, root: str, ready: dict[Rule, list[Sighting]]) -> None:
+        reason = f"found, still for {self._config.settle:g} s"
+        arrivals = [
+            Arrival(rule.name, root, s.relative, s.fingerprint, reason) for rule, found in ready.items() for s in found
+        ]
+        if arrivals:
+            self._ledger.add(arrivals)
+            self._arrived()
+
+    def _pause(self) -> float:
+        now = time.monotonic()
+        waits = [due - now for due in self._scan_due.values()]
+        if self._supervise_due:
+            waits.append(self._supervise_due - now)
+        if (ripe := self._settler.next_ripe(now)) is not None:
+            waits.append(ripe)
+        return min(max(0.0, min(waits)), SUPERVISE)
+
+
+def _takes(rule: Rule, relative: str) -> bool:
+    return (rule.recursive or "/" not in relative) and matches(rule.match, relative)
+
+
+def _by_root(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    found: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for root in rule.watch:
+            found.setdefault(str(root), []).append(rule)
+    return found

@@ -1,0 +1,414 @@
+"""Every job and every change of its state, in SQLite. The only file that knows sqlite3.
+
+Durability. The ledger is in WAL mode. An *intent* to publish is committed with an fsync, because the rename that
+follows must never be on disk while the intent is not; every other transition may be lost with the power and is then
+simply made again, so it does not pay for an fsync (SQLite, "PRAGMA synchronous").
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from daemon.errors import BlockedError, DarkroomError
+from daemon.migrations import MIGRATIONS, migrate
+from daemon.model import Fingerprint, Job, State
+
+Clock: TypeAlias = Callable[[], float]
+
+NEXT: Mapping[State, tuple[State, ...]] = {
+    State.WAITING: (State.RUNNING, State.SKIPPED, State.CANCELLED),
+    State.RUNNING: (State.DONE, State.FAILED, State.SKIPPED, State.WAITING, State.CANCELLED),
+    State.FAILED: (State.WAITING,),
+    State.SKIPPED: (State.WAITING,),
+    State.CANCELLED: (State.WAITING,),
+    State.DONE: (),
+}
+"""The named transitions; there are no others."""
+
+_BEFORE = {to: tuple(state for state, after in NEXT.items() if to in after) for to in State}
+_COLUMNS = (
+    "id, rule, root, relative, size, mtime_ns, inode, state, reason, attempts, not_before, output, device,"
+    " created, updated"
+)
+_CHUNK = 500  # below SQLITE_MAX_VARIABLE_NUMBER of every build
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change of state. None leaves a field as it is; `fresh_start` forgets the attempts (a user's retry)."""
+
+    job: int
+    to: State
+    reason: str
+    attempts: int | None = None
+    not_before: float = 0.0
+    output: str | None = None
+    device: str | None = None
+    content: str | None = None
+    recipe: str | None = None
+    source_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A settled file that a rule matched and that has no job yet."""
+
+    rule: str
+    root: str
+    relative: str
+    fingerprint: Fingerprint
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A durable temporary file about to be renamed to `target`; `exclusive`: never over an existing file."""
+
+    job: int
+    temporary: str
+    target: str
+    exclusive: bool
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRecord:
+    """A file darkroom wrote: the job it came from, that job's source, and the fingerprint it was left with."""
+
+    job: int
+    rule: str
+    source: str
+    fingerprint: Fingerprint
+
+
+class IllegalMoveError(DarkroomError):
+    """A transition that `NEXT` does not name: a fault of the program, never of the user."""
+
+
+class Ledger:
+    """The jobs. One connection, used under a lock by the daemon's threads; any number of other processes beside it.
+
+    Every method raises BlockedError when the disk does not let it, unless `patience`, called with that error, waits
+    and returns True: then the transaction is tried again. DarkroomError means the file is no ledger.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock = time.time,
+        timeout: float = 10.0,
+        patience: Callable[[BlockedError], bool] = lambda error: False,
+    ) -> None:
+        self.path = path
+        self._patience = patience
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._db = _connect(path, timeout)
+        try:
+            with self._lock, _reported(path):
+                migrate(self._db)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; the last one folds the WAL into the file."""
+        with self._lock:
+            self._db.close()
+
+    # -- arriving ------------------------------------------------------------------------------------------------
+
+    def latest(self, rule: str, root: str, relatives: Sequence[str]) -> dict[str, Fingerprint]:
+        """The newest known version of each file under a rule; files without a job, or gone since, are absent."""
+        found: dict[str, Fingerprint] = {}
+        sql = (
+            "SELECT relative, size, mtime_ns, inode, gone, max(id) FROM jobs"
+            " WHERE rule = ? AND root = ? AND relative IN ({}) GROUP BY relative"
+        )
+        for chunk in _chunks(relatives):
+            marks = ",".join("?" * len(chunk))
+            rows = self._read(sql.format(marks), (rule, _text(root), *map(_text, chunk)))
+            found |= {_path(row[0]): Fingerprint(*row[1:4]) for row in rows if not row[4]}
+        return found
+
+    def written(self, paths: Sequence[str]) -> dict[str, OutputRecord]:
+        """Which of these absolute paths darkroom wrote, and from what."""
+        found: dict[str, OutputRecord] = {}
+        sql = (
+            "SELECT o.path, o.job, j.rule, j.root, j.relative, o.size, o.mtime_ns, o.inode"
+            " FROM outputs o JOIN jobs j ON j.id = o.job WHERE o.path IN ({})"
+        )
+        for chunk in _chunks(paths):
+            for row in self._read(sql.format(",".join("?" * len(chunk))), tuple(map(_text, chunk))):
+                source = f"{_path(row[3])}/{_path(row[4])}"
+                found[_path(row[0])] = OutputRecord(row[1], row[2], source, Fingerprint(*row[5:8]))
+        return found
+
+    def add(self, arrivals: Sequence[Arrival]) -> None:
+        """Enter new jobs as waiting; an older version of the same file still waiting is skipped, as replaced."""
+        now = self._clock()
+        insert = (
+            "INSERT INTO jobs (rule, root, relative, size, mtime_ns, inode, state, reason, created, updated)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?)"
+        )
+
+        def enter(db: sqlite3.Connection) -> None:
+            for new in arrivals:
+                self._supersede(db, new)
+                key = (new.rule, _text(new.root), _text(new.relative), *_numbers(new.fingerprint))
+                cursor = db.execute(insert, (*key, State.WAITING.value, new.reason, now, now))
+                _remember(db, cursor.lastrowid, now, State.WAITING, new.reason)
+
+        self._write(enter)
+
+    def _supersede(self, db: sqlite3.Connection, new: Arrival) -> None:
+        rows = db.execute(
+            "SELECT id FROM jobs WHERE rule = ? AND root = ? AND relative = ? AND state = 'waiting'",
+            (new.rule, _text(new.root), _text(new.relative)),
+        ).fetchall()
+        reason = "replaced by newer content before it was taken; a newer job has it"
+        self._apply(db, [Move(job, State.SKIPPED, reason) for (job,) in rows])
+
+    # -- working -------------------------------------------------------------------------------------------------
+
+    def claim(self, rules: Sequence[str], limit: int, reason: str) -> list[Job]:
+        """Take up to `limit` waiting jobs of these rules that are due, oldest first, and mark them running."""
+        marks = ",".join("?" * len(rules))
+        sql = (
+            f"SELECT {_COLUMNS} FROM jobs WHERE state = 'waiting' AND not_before <= ? AND rule IN ({marks})"
+            " ORDER BY id LIMIT ?"
+        )
+        if not (rows := self._read(sql, (self._clock(), *rules, limit))):
+            return []
+        jobs = [_job(row) for row in rows]
+        self.advance([Move(job.id, State.RUNNING, reason) for job in jobs])
+        return jobs
+
+    def advance(self, moves: Sequence[Move]) -> None:
+        """Change the state of jobs, all or none: the one door through which a state changes (law 3)."""
+        self._write(lambda db: self._apply(db, moves))
+
+    def intend(self, intents: Sequence[Intent]) -> None:
+        """Record durably that these files are about to be renamed into place. After this, publishing is certain."""
+        rows = [(i.job, _text(i.temporary), _text(i.target), i.exclusive, *_numbers(i.fingerprint)) for i in intents]
+        sql = "INSERT OR REPLACE INTO publications VALUES (?,?,?,?,?,?,?)"
+        self._write(lambda db: db.executemany(sql, rows), durable=True)
+
+    def withdraw(self, jobs: Iterable[int]) -> None:
+        """Forget the intents of jobs whose rename did not come about."""
+        rows = [(job,) for job in jobs]
+        self._write(lambda db: db.executemany("DELETE FROM publications WHERE job = ?", rows))
+
+    def complete(self, published: Sequence[tuple[Intent, Move]]) -> None:
+        """Record renames that are durable: the outputs are ours, the jobs are done, the intents are spent."""
+
+        def record(db: sqlite3.Connection) -> None:
+            _record_outputs(db, [(i.target, i.job, i.fingerprint) for i, _ in published])
+            self._apply(db, [move for _, move in published])
+            db.executemany("DELETE FROM publications WHERE job = ?", [(i.job,) for i, _ in published])
+
+        self._write(record)
+
+    def record_receipt(self, path: str, job: int, fingerprint: Fingerprint) -> None:
+        """Remember a file darkroom wrote beside the outputs (an error receipt), so it is never taken as input."""
+        self._write(lambda db: _record_outputs(db, [(path, job, fingerprint)]))
+
+    def forget_output(self, path: str) -> None:
+        """Forget a file darkroom wrote and has removed."""
+        self._write(lambda db: db.execute("DELETE FROM outputs WHERE path = ?", (_text(path),)))
+
+    def source_settled(self, jobs: Sequence[int], *, gone: bool) -> None:
+        """The sources of these done jobs were dealt with; `gone`: they are no longer in the watched folder."""
+        rows = [(gone, job) for job in jobs]
+        if rows:
+            self._write(lambda db: db.executemany("UPDATE jobs SET source_due = 0, gone = ? WHERE id = ?", rows))
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def intents(self) -> list[Intent]:
+        """Renames that were begun and not recorded: what a restart must finish first."""
+        rows = self._read("SELECT job, temporary, target, exclusive, size, mtime_ns, inode FROM publications", ())
+        return [Intent(r[0], _path(r[1]), _path(r[2]), bool(r[3]), Fingerprint(*r[4:7])) for r in rows]
+
+    def jobs(
+        self, state: State | None = None, rule: str | None = None, limit: int = -1, ids: Sequence[int] | None = None
+    ) -> list[Job]:
+        """Jobs, newest first."""
+        where, values = ["1"], list[Any]()
+        if state is not None:
+            where, values = [*where, "state = ?"], [*values, state.value]
+        if rule is not None:
+            where, values = [*where, "rule = ?"], [*values, rule]
+        if ids is not None:
+            where, values = [*where, f"id IN ({','.join('?' * len(ids))})"], [*values, *ids]
+        sql = f"SELECT {_COLUMNS} FROM jobs WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"
+        return [_job(row) for row in self._read(sql, (*values, limit))]
+
+    def of_source(self, root: str, relative: str) -> list[Job]:
+        """Every job a file has had under any rule, oldest first."""
+        sql = f"SELECT {_COLUMNS} FROM jobs WHERE root = ? AND relative = ? ORDER BY id"
+        return [_job(row) for row in self._read(sql, (_text(root), _text(relative)))]
+
+    def source_due(self) -> list[Job]:
+        """Done jobs whose source was not yet deleted or moved."""
+        return [_job(row) for row in self._read(f"SELECT {_COLUMNS} FROM jobs WHERE source_due = 1", ())]
+
+    def newest(self, jobs: Sequence[Job]) -> dict[int, int]:
+        """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""
+        sql = "SELECT max(id) FROM jobs WHERE rule = ? AND root = ? AND relative = ?"
+        with self._lock, _reported(self.path):
+            return {
+                job.id: self._db.execute(sql, (job.rule, _text(job.root), _text(job.relative))).fetchone()[0]
+                for job in jobs
+            }
+
+    def same_result(self, job: Job, content: str, recipe: str) -> tuple[int, str, Fingerprint] | None:
+        """The last done job of this rule and file, if content and recipe were the same: (job, output, fingerprint)."""
+        sql = (
+            "SELECT j.id, o.path, o.size, o.mtime_ns, o.inode, j.content, j.recipe FROM jobs j"
+            " JOIN outputs o ON o.path = j.output AND o.job = j.id"
+            " WHERE j.rule = ? AND j.root = ? AND j.relative = ? AND j.state = 'done' ORDER BY j.id DESC LIMIT 1"
+        )
+        rows = self._read(sql, (job.rule, _text(job.root), _text(job.relative)))
+        if not rows or rows[0][5:7] != (content, recipe):
+            return None
+        return rows[0][0], _path(rows[0][1]), Fingerprint(*rows[0][2:5])
+
+    def history(self, job: int) -> list[tuple[float, State, str]]:
+        """Every change of a job, oldest first: (time, state, reason)."""
+        rows = self._read("SELECT time, state, reason FROM history WHERE job = ? ORDER BY rowid", (job,))
+        return [(row[0], State(row[1]), row[2]) for row in rows]
+
+    def counts(self) -> dict[str, dict[State, int]]:
+        """Jobs by rule and state; states without jobs are absent."""
+        found: dict[str, dict[State, int]] = {}
+        for rule, state, number in self._read("SELECT rule, state, jobs FROM counts WHERE jobs > 0", ()):
+            found.setdefault(rule, {})[State(state)] = number
+        return found
+
+    def next_due(self, rules: Sequence[str]) -> float | None:
+        """When the earliest waiting job of these rules may run, in seconds since the epoch; None without any."""
+        sql = f"SELECT min(not_before) FROM jobs WHERE state = 'waiting' AND rule IN ({','.join('?' * len(rules))})"
+        due: float | None = self._read(sql, tuple(rules))[0][0]
+        return due
+
+    # -- plumbing ------------------------------------------------------------------------------------------------
+
+    def _apply(self, db: sqlite3.Connection, moves: Sequence[Move]) -> None:
+        now = self._clock()
+        for move in moves:
+            before = _BEFORE[move.to]
+            cursor = db.execute(
+                "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?,"
+                " attempts = coalesce(?, attempts), output = coalesce(?, output), device = coalesce(?, device),"
+                " content = coalesce(?, content), recipe = coalesce(?, recipe)"
+                f" WHERE id = ? AND state IN ({','.join('?' * len(before))})",
+                (
+                    *(move.to.value, move.reason, now, move.not_before, move.source_due, move.attempts),
+                    *(None if move.output is None else _text(move.output), move.device, move.content, move.recipe),
+                    *(move.job, *before),
+                ),
+            )
+            if cursor.rowcount != 1:
+                raise IllegalMoveError(f"job {move.job} cannot become {move.to.value} from the state it is in")
+            _remember(db, move.job, now, move.to, move.reason)
+
+    def _read(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        with self._lock, _reported(self.path):
+            return self._db.execute(sql, values).fetchall()
+
+    def _write(self, body: Callable[[sqlite3.Connection], object], *, durable: bool = False) -> None:
+        """One transaction. While the ledger cannot be written, `patience` decides whether to try again."""
+        while True:
+            try:
+                return self._transact(body, durable)
+            except BlockedError as error:
+                if not self._patience(error):
+                    raise
+
+    def _transact(self, body: Callable[[sqlite3.Connection], object], durable: bool) -> None:
+        with self._lock, _reported(self.path):
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                body(self._db)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _connect(path: Path, timeout: float) -> sqlite3.Connection:
+    with _reported(path):
+        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+    if version > len(MIGRATIONS):
+        connection.close()
+        raise DarkroomError(f"{path}: written by a newer darkroom (schema {version}); install that version or newer")
+    return connection
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Turn SQLite's complaints about its surroundings into errors that say where, what, and the remedy."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        remedy = "free space on its disk or make it writable, work goes on by itself"
+        raise BlockedError(f"{path}: {error}; {remedy}") from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise
+        raise DarkroomError(f"{path}: {error}; move the file aside to start a new ledger") from error
+
+
+def _remember(db: sqlite3.Connection, job: int | None, now: float, state: State, reason: str) -> None:
+    db.execute("INSERT INTO history VALUES (?,?,?,?)", (job, now, state.value, reason))
+
+
+def _job(row: Sequence[Any]) -> Job:
+    identity = (row[0], row[1], _path(row[2]), _path(row[3]), Fingerprint(*row[4:7]))
+    output = None if row[11] is None else _path(row[11])
+    return Job(*identity, State(row[7]), row[8], row[9], row[10], output, row[12], row[13], row[14])
+
+
+def _record_outputs(db: sqlite3.Connection, rows: Sequence[tuple[str, int, Fingerprint]]) -> None:
+    values = [(_text(path), job, *_numbers(fingerprint)) for path, job, fingerprint in rows]
+    db.executemany("INSERT OR REPLACE INTO outputs VALUES (?,?,?,?,?)", values)
+
+
+def _numbers(fingerprint: Fingerprint) -> tuple[int, int, int]:
+    return fingerprint.size, fingerprint.mtime_ns, fingerprint.inode
+
+
+def _text(path: str) -> str | bytes:
+    """A path as SQLite holds it: text, or the raw bytes of a name that is not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def _path(value: str | bytes) -> str:
+    return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]

@@ -1,0 +1,93 @@
+"""The ledger's schema, grown by appending named steps. A step that has shipped is never edited.
+
+`PRAGMA user_version` counts the steps a ledger has taken.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = []
+
+
+def migration(step: Callable[[sqlite3.Connection], None]) -> Callable[[sqlite3.Connection], None]:
+    """Append `step` to the schema's history."""
+    MIGRATIONS.append(step)
+    return step
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Take every step this ledger has not taken, each in a transaction of its own."""
+    (taken,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, step in enumerate(MIGRATIONS[taken:], start=taken + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        step(connection)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+
+
+@migration
+def m001_jobs(connection: sqlite3.Connection) -> None:
+    """One row a version of a file and rule. `gone`: darkroom removed the source; the same file again is new."""
+    connection.execute(
+        """
+        CREATE TABLE jobs (
+            id INTEGER PRIMARY KEY, rule TEXT NOT NULL, root NOT NULL, relative NOT NULL,
+            size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+            state TEXT NOT NULL, reason TEXT NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
+            content TEXT, recipe TEXT, output, device TEXT,
+            source_due INTEGER NOT NULL DEFAULT 0, gone INTEGER NOT NULL DEFAULT 0,
+            created REAL NOT NULL, updated REAL NOT NULL
+        )"""
+    )
+    connection.execute("CREATE INDEX jobs_by_source ON jobs (rule, root, relative)")
+    connection.execute("CREATE INDEX jobs_queue ON jobs (id) WHERE state = 'waiting'")
+    connection.execute("CREATE INDEX jobs_running ON jobs (id) WHERE state = 'running'")
+    connection.execute("CREATE INDEX jobs_source_due ON jobs (id) WHERE source_due = 1")
+
+
+@migration
+def m002_history(connection: sqlite3.Connection) -> None:
+    """Every change of state, with its time and reason: what `darkroom why` reads."""
+    connection.execute(
+        "CREATE TABLE history (job INTEGER NOT NULL, time REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL)"
+    )
+    connection.execute("CREATE INDEX history_by_job ON history (job)")
+
+
+@migration
+def m003_publications(connection: sqlite3.Connection) -> None:
+    """Intents: a durable temporary file and the name it is about to take. Emptied as the renames are recorded."""
+    connection.execute(
+        """
+        CREATE TABLE publications (
+            job INTEGER PRIMARY KEY, temporary NOT NULL, target NOT NULL, exclusive INTEGER NOT NULL,
+            size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL
+        )"""
+    )
+
+
+@migration
+def m004_outputs(connection: sqlite3.Connection) -> None:
+    """Every file darkroom wrote, so that none is ever taken as input, and whose source each one has."""
+    connection.execute(
+        """
+        CREATE TABLE outputs (
+            path PRIMARY KEY, job INTEGER NOT NULL,
+            size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL
+        ) WITHOUT ROWID"""
+    )
+
+
+@migration
+def m005_counts(connection: sqlite3.Connection) -> None:
+    """Jobs by rule and state, kept by triggers: `status` must not count a million rows to answer."""
+    connection.execute(
+        "CREATE TABLE counts (rule TEXT, state TEXT, jobs INTEGER NOT NULL, PRIMARY KEY (rule, state)) WITHOUT ROWID"
+    )
+    add = "INSERT INTO counts VALUES (NEW.rule, NEW.state, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1"
+    drop = "UPDATE counts SET jobs = jobs - 1 WHERE rule = OLD.rule AND state = OLD.state"
+    connection.execute(f"CREATE TRIGGER counts_added AFTER INSERT ON jobs BEGIN {add}; END")
+    connection.execute(f"CREATE TRIGGER counts_moved AFTER UPDATE OF state ON jobs BEGIN {drop}; {add}; END")

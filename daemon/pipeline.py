@@ -1,0 +1,304 @@
+"""claim → decode → batch → run → encode → publish: the stages joined, in threads with bounded queues.
+
+Whatever happens to one picture happens to it alone: every stage turns an error into that job's next move.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
+
+from daemon import receipts, stages
+from daemon.batch import Batcher
+from daemon.budget import ByteBudget
+from daemon.errors import BlockedError, DarkroomError, PermanentError, SourceChanged
+from daemon.ledger import Ledger, Move
+from daemon.model import Config, Job, Rule, State
+from daemon.naming import fields_of
+from daemon.publish import Encoded, Publisher
+from daemon.runtime import Runtime
+from daemon.verdict import Blockades, verdict
+from daemon.work import Recipe, Work
+from daemon.workbench import WAIT, Workbench
+
+log = logging.getLogger("darkroom")
+
+READ_AHEAD = 256  # jobs claimed and not yet decoded: enough that claiming in one transaction costs next to nothing
+CHUNK_JOBS = 16  # small pictures travel together, so that handing over costs less than the work …
+CHUNK_BYTES = 1 << 19  # … and large ones alone, so that every core has one
+GROUP = 256  # results published together at most
+
+
+class Pipeline:
+    """Works off the ledger. `recipe_of(rule)` gives the compiled graph of a rule, or None while there is none.
+
+    `ended(job, move)` is told of every job that leaves `running`; `look_again(job)` that its file has new content.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        runtime: Runtime,
+        *,
+        recipe_of: Callable[[str], Recipe | None],
+        ended: Callable[[Job, Move], None],
+        look_again: Callable[[Job], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._rules = config.rules_by_name()
+        self._ledger = ledger
+        self._runtime = runtime
+        self._recipe_of = recipe_of
+        self._tell_ended = ended
+        self._look_again = look_again
+        self._complain = complain
+        self.blockades = Blockades()
+        self.publisher = Publisher(config, ledger, complain=complain, ended=self._ended, failed=self._fail)
+        self._budget = ByteBudget(config.runtime.memory, freed=self._memory_freed)
+        self._bench: Workbench[Work] = Workbench(
+            Batcher(runtime.batch_pixels),
+            ahead=4 * runtime.batch_pixels,
+            pixels_of=lambda work: work.pixels,
+            memory_used=lambda: self._budget.used,
+        )
+        self._results: deque[Encoded] = deque()
+        self._results_changed = threading.Condition()
+        self._feed = threading.Event()
+        self._stopping = threading.Event()
+        self._ending = threading.Event()
+        self._count = threading.Lock()
+        self.in_flight = 0
+        self.fatal: list[BaseException] = []
+        self._threads: list[threading.Thread] = []
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the threads."""
+        bodies = [("claim", self._claim_loop), ("run", self._run_loop), ("publish", self._publish_loop)]
+        bodies += [(f"codec-{number}", self._codec_loop) for number in range(self._config.runtime.workers)]
+        self._threads = [
+            threading.Thread(target=self._guard, args=(body,), name=name, daemon=True) for name, body in bodies
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _guard(self, body: Callable[[], None]) -> None:
+        """A thread that ends early must not do so in silence: the service sees `fatal` and stops."""
+        try:
+            body()
+        except BaseException as error:
+            log.error("thread %s ended", threading.current_thread().name, exc_info=error)
+            self.fatal.append(error)
+
+    def wake(self) -> None:
+        """There may be jobs to claim."""
+        self._feed.set()
+
+    def stop(self, timeout: float) -> bool:
+        """Finish what is decoded, hand back the rest; False if a thread had to be left behind after `timeout` s."""
+        deadline = time.monotonic() + timeout
+        self._stopping.set()
+        self._feed.set()
+        for thread in self._threads[:1]:
+            thread.join(timeout)
+        self._hand_back(self._bench.close())
+        while self.in_flight and time.monotonic() < deadline:
+            self._ending.wait(0.02)
+        self._ending.set()
+        for thread in self._threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    # -- claiming ------------------------------------------------------------------------------------------------
+
+    def _claim_loop(self) -> None:
+        while not self._stopping.is_set():
+            self._feed.clear()
+            try:
+                found = self._claim()
+            except BlockedError as error:
+                self._complain(str(error))
+                found = False
+            if not found:
+                self._feed.wait(WAIT)
+
+    def _claim(self) -> bool:
+        """Take jobs over from the ledger; whether there were any."""
+        room = READ_AHEAD - self._bench.to_decode
+        now = time.time()
+        recipes = {rule: recipe for rule in self._rules if (recipe := self._recipe_of(rule)) is not None}
+        open_rules = [rule for rule in recipes if self.blockades.open(rule, now)]
+        if room < READ_AHEAD // 2 or not open_rules:
+            return False
+        jobs = self._ledger.claim(open_rules, room, f"taken by darkroom on the {self._runtime.device}")
+        with self._count:
+            self.in_flight += len(jobs)
+        works = [Work(job, self._rules[job.rule], recipes[job.rule]) for job in jobs]
+        self._bench.add_to_decode(list(_chunks(works)))
+        return bool(jobs)
+
+    def _hand_back(self, works: Sequence[Work]) -> None:
+        moves = [Move(work.job.id, State.WAITING, "handed back: darkroom was stopped") for work in works]
+        self._finish([(work.job, move) for work, move in zip(works, moves, strict=True)])
+
+    # -- decoding and encoding -----------------------------------------------------------------------------------
+
+    def _codec_loop(self) -> None:
+        while not self._ending.is_set():
+            if (task := self._bench.take_codec_work()) is None:
+                continue
+            verb, chunk = task
+            if verb == "encode":
+                self._encode(chunk)
+            else:
+                self._decode(chunk)
+
+    def _decode(self, chunk: Sequence[Work]) -> None:
+        ready = list[tuple[Hashable, Work]]()
+        for number, work in enumerate(chunk):
+            try:
+                stages.begin(work, self._ledger, self._config.runtime.max_pixels)
+                if not stages.decode_source(work, self._budget):
+                    self._hand_back(self._bench.give_back(chunk[number:]))
+                    break
+                assert work.decoded is not None
+                ready.append(((work.recipe.graph, work.decoded.pixels.shape), work))
+            except Exception as error:  # noqa: BLE001 - one picture must not end the thread; the job tells
+                self._drop(work, error)
+        self._bench.add_ready(ready)
+        if self._bench.to_decode < READ_AHEAD // 2:
+            self._feed.set()
+
+    def _encode(self, chunk: Sequence[Work]) -> None:
+        results = list[Encoded]()
+        for work in chunk:
+            try:
+                results.append(stages.encode_result(work, self._runtime.device))
+                self._release(work)
+            except Exception as error:  # noqa: BLE001 - one picture must not end the thread; the job tells
+                self._drop(work, error)
+        with self._results_changed:
+            self._results.extend(results)
+            self._results_changed.notify()
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    def _run_loop(self) -> None:
+        while not self._ending.is_set():
+            if (batch := self._bench.take_batch()) is not None:
+                works = self._run(batch[1])
+                self._bench.add_to_encode(list(_chunks(works)))
+
+    def _run(self, works: Sequence[Work]) -> list[Work]:
+        """Run a batch; one that fails is halved until the picture at fault stands alone. The works that came out."""
+        pictures = [work.decoded.pixels for work in works if work.decoded is not None]
+        try:
+            results = self._runtime.run(works[0].recipe.graph, pictures)
+        except Exception as error:  # noqa: BLE001 - neighbours must not suffer
+            if len(works) == 1:
+                self._drop(works[0], error)
+                return []
+            half = len(works) // 2
+            return self._run(works[:half]) + self._run(works[half:])
+        for work, result in zip(works, results, strict=True):
+            work.result = result
+        return list(works)
+
+    # -- publishing ----------------------------------------------------------------------------------------------
+
+    def _publish_loop(self) -> None:
+        while not (self._ending.is_set() and not self._results):
+            with self._results_changed:
+                if not self._results:
+                    self._results_changed.wait(WAIT)
+                group = [self._results.popleft() for _ in range(min(GROUP, len(self._results)))]
+            if not group:
+                continue
+            try:
+                later = self.publisher.publish(group)
+            except BlockedError as error:  # only when stopping: the ledger waits otherwise; a restart recovers
+                log.error("%s", error)
+                return
+            with self._results_changed:
+                self._results.extendleft(reversed(later))
+
+    # -- endings -------------------------------------------------------------------------------------------------
+
+    def _drop(self, work: Work, error: Exception) -> None:
+        """A picture leaves the pipeline with an error."""
+        self._release(work)
+        if not isinstance(error, DarkroomError):
+            log.error("internal error with %s", work.job.path, exc_info=error)
+            error = PermanentError(f"internal error ({type(error).__name__}: {error}); please report it")
+        if isinstance(error, SourceChanged):
+            self._look_again(work.job)
+        self._fail(work.job, error)
+
+    def _fail(self, job: Job, error: DarkroomError) -> None:
+        """Decide what becomes of a job that met an error, and record it."""
+        if isinstance(error, stages.Unwanted):
+            self._finish([(job, Move(job.id, State.SKIPPED, str(error)))])
+            return
+        now, pause = time.time(), 0.0
+        if isinstance(error, BlockedError):
+            blockade, new = self.blockades.block(job.rule, str(error), now)
+            pause = max(0.0, blockade.until - now)
+            if new:
+                self._complain(f"{job.rule}: {error}")
+        move = verdict(job, error, self._rules[job.rule].retries, now, pause)
+        if move.to is State.FAILED:
+            self._leave_receipt(job, self._rules[job.rule], error)
+        self._finish([(job, move)])
+
+    def _leave_receipt(self, job: Job, rule: Rule, error: DarkroomError) -> None:
+        try:
+            target = rule.output.render(fields_of(job))
+        except DarkroomError:
+            target = str(Path(rule.output.folder) / "output")
+        receipts.write(self._ledger, job, target, error, self._complain)
+
+    def _finish(self, ended: Sequence[tuple[Job, Move]]) -> None:
+        if not ended:
+            return
+        try:
+            self._ledger.advance([move for _, move in ended])
+        except BlockedError as error:  # only when stopping: the jobs stay `running`, and a restart hands them back
+            log.error("%s", error)
+        for job, move in ended:
+            self._ended(job, move)
+
+    def _ended(self, job: Job, move: Move) -> None:
+        with self._count:
+            self.in_flight -= 1
+        if move.to is State.DONE and self.blockades.lift(job.rule):
+            self._complain(f"{job.rule}: works again")
+        self._tell_ended(job, move)
+
+    def _memory_freed(self) -> None:
+        self._bench.memory_freed()
+
+    def _release(self, work: Work) -> None:
+        charged, work.charged = work.charged, 0
+        work.data = work.decoded = work.result = None
+        if charged:
+            self._budget.release(charged)
+
+
+def _chunks(works: Sequence[Work]) -> Iterator[Sequence[Work]]:
+    """Works in the order they came, bounded in number and in bytes of their files."""
+    chunk, size = list[Work](), 0
+    for work in works:
+        if chunk and (len(chunk) == CHUNK_JOBS or size + work.job.fingerprint.size > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(work)
+        size += work.job.fingerprint.size
+    if chunk:
+        yield chunk

@@ -1,0 +1,58 @@
+"""`NAME.error.txt`: a failed job explains itself where its output would have been, until it succeeds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from daemon.errors import DarkroomError
+from daemon.ledger import Ledger
+from daemon.model import Job
+from daemon.outputs import discard, write_small
+from daemon.scan import fingerprint_of
+
+
+def receipt_path(job: Job, target: str) -> str:
+    """Where the receipt of a job lies: beside `target`, under the source's own name."""
+    return f"{os.path.dirname(target)}/{os.path.basename(job.path)}.error.txt"
+
+
+def write(ledger: Ledger, job: Job, target: str, error: DarkroomError, complain: Callable[[str], None]) -> None:
+    """Leave a receipt. A file of that name that darkroom did not write is let be; a full disk is only complained of."""
+    path = receipt_path(job, target)
+    if os.path.lexists(path) and path not in ledger.written([path]):
+        complain(f"{path}: exists and is not darkroom's, so the failure of {job.path} is told only in the ledger")
+        return
+    try:
+        ledger.record_receipt(path, job.id, write_small(path, job.id, _text(job, error)))
+    except DarkroomError as trouble:
+        complain(str(trouble))
+
+
+def remove(ledger: Ledger, succeeded: Sequence[tuple[Job, str]]) -> None:
+    """Take away the receipts of jobs that have now succeeded, if darkroom wrote them and nobody changed them."""
+    paths = [receipt_path(job, target) for job, target in succeeded]
+    for path, record in ledger.written(paths).items():
+        try:
+            unchanged = fingerprint_of(Path(path).stat()) == record.fingerprint
+        except OSError:
+            unchanged = False
+        if unchanged:
+            discard(path)
+        ledger.forget_output(path)
+
+
+def _text(job: Job, error: DarkroomError) -> str:
+    when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+    return (
+        f"darkroom could not process {job.path}\n\n"
+        f"Why:   {error}\n"
+        f"Rule:  {job.rule}\n"
+        f"Job:   {job.id}\n"
+        f"When:  {when}\n\n"
+        "What to do: mend the picture and drop it again under the same name, or, if the cause lay elsewhere,\n"
+        f"run `darkroom retry {job.id}`. This note goes away when the picture has been processed.\n"
+        f"Everything darkroom knows about it: `darkroom why '{job.path}'`\n"
+    )

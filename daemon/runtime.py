@@ -1,0 +1,88 @@
+"""Compiled graphs, run. The only file of the daemon that knows onnxruntime."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from daemon.errors import DarkroomError, PermanentError
+
+Pixels: TypeAlias = NDArray[np.uint8]
+
+CPU = "CPUExecutionProvider"
+CPU_BATCH_PIXELS = 1 << 20
+"""A processor gains nothing from batches beyond its caches. One megapixel: 16 pictures of 256×256, or one large one."""
+
+
+class Runtime:
+    """Sessions by graph file, made when first used.
+
+    `device` is `auto` or `cpu`; `threads` bounds the cores one run may use. Raises DarkroomError for a device that
+    cannot be had: a named device is never replaced silently.
+    """
+
+    def __init__(self, device: str, threads: int) -> None:
+        if device not in ("auto", "cpu"):
+            raise DarkroomError(
+                f"runtime.device: {device}: this version runs graphs on the CPU only; write `auto` or `cpu`"
+            )
+        self.device = "cpu"
+        self.batch_pixels = CPU_BATCH_PIXELS
+        self._threads = threads
+        self._sessions: dict[Path, Any] = {}
+        self._lock = threading.Lock()
+
+    def load(self, graph: Path) -> None:
+        """Make the session of a graph ahead of its first picture. Raises DarkroomError if the file is no graph."""
+        self._session(graph)
+
+    def run(self, graph: Path, pictures: Sequence[Pixels]) -> list[Pixels]:
+        """Run pictures of one shape, each uint8 H×W×3, through a graph; as many uint8 results.
+
+        Raises PermanentError when the graph cannot run them.
+        """
+        batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
+        try:
+            results: Pixels = self._session(graph).run(None, {"input": batch})[0]
+        except _RUNTIME_ERRORS as error:
+            raise PermanentError(f"the graph could not run it ({str(error).splitlines()[0]})") from error
+        return list(results)
+
+    def _session(self, graph: Path) -> Any:
+        with self._lock:
+            if graph not in self._sessions:
+                self._sessions[graph] = _session(graph, self._threads)
+            return self._sessions[graph]
+
+
+def _session(graph: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Spinning threads would take the cores from the codecs, which need them more.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The arena only grows (onnxruntime issues 15983, 14474); with many shapes that is a leak.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=[CPU])
+    except _RUNTIME_ERRORS as error:
+        raise DarkroomError(f"{graph}: not a graph onnxruntime can load ({str(error).splitlines()[0]})") from error
+
+
+# onnxruntime's own errors have no base in common but Exception.
+_RUNTIME_ERRORS: tuple[type[Exception], ...] = (
+    RuntimeError,
+    *(
+        error
+        for error in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
+        if isinstance(error, type) and issubclass(error, Exception)
+    ),
+)

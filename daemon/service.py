@@ -1,0 +1,263 @@
+"""The life of the daemon: start, one loop that acts, a clean end. Signals only set a flag."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from daemon import snapshot
+from daemon.display import Display
+from daemon.errors import BlockedError, DarkroomError
+from daemon.graphs import Graphs
+from daemon.intake import Intake
+from daemon.ledger import Ledger
+from daemon.model import Config, Job, SourceAction, State
+from daemon.outputs import check_writable, discard, leftovers
+from daemon.pipeline import Pipeline
+from daemon.runtime import Runtime
+from daemon.tally import Tally
+from kernels.chain import describe
+
+TICK = 0.1
+STOP_WITHIN = 2.0
+"""Seconds a stop may take to finish what is decoded; the rest is handed back to the ledger."""
+GIVE_UP = 15.0
+"""Seconds without any progress after which `--once` leaves blocked jobs waiting and says so."""
+
+
+class Service:
+    """One daemon on one `state_dir`. Raises DarkroomError when it cannot start."""
+
+    def __init__(self, config: Config, display: Display, *, once: bool) -> None:
+        self._config = config
+        self._display = display
+        self._once = once
+        self._stop = threading.Event()
+        self._signals = 0
+        self._told: dict[str, float] = {}
+        self._left = 0
+        self._fatal: list[BaseException] = []
+        self._tally = Tally()
+        self._started = time.time()
+        _make_folder(config.state_dir)
+        self._lock = snapshot.DaemonLock(config.state_dir)
+        self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._be_patient)
+        self._runtime = Runtime(config.runtime.device, config.runtime.workers)
+        self._graphs = Graphs(config, self._runtime, complain=self._complain, ready=self._wake)
+        self._intake = Intake(config, self._ledger, complain=self._complain, arrived=self._wake)
+        self._pipeline = Pipeline(
+            config,
+            self._ledger,
+            self._runtime,
+            recipe_of=self._graphs.recipe_of,
+            ended=self._tally.note,
+            look_again=self._look_again,
+            complain=self._complain,
+        )
+        self._threads: list[threading.Thread] = []
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Work until a signal, or with `once` until everything there is finished. The exit status."""
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
+        try:
+            self._start()
+            self._loop()
+        finally:
+            clean = self._end()
+        if self._fatal:
+            raise DarkroomError(f"internal error ({self._fatal[0]!r}); nothing is lost, start darkroom again")
+        if not clean:
+            self._display.line("stopped while a picture was being worked on; it is taken up again at the next start")
+        return self._exit_status()
+
+    def _start(self) -> None:
+        self._prepare_folders()
+        finished, handed_back = self._pipeline.publisher.recover()
+        if finished or handed_back:
+            self._display.line(f"after the last end: {finished} outputs recorded, {handed_back} jobs taken up again")
+        self._graphs.find()
+        if not self._once:
+            self._intake.arm()
+        self._thread("sweep", self._sweep)
+        self._thread("intake", lambda: self._intake.run(self._stop))
+        self._thread("graphs", lambda: self._graphs.run(self._stop))
+        self._pipeline.start()
+        self._announce()
+
+    def _loop(self) -> None:
+        published = 0.0
+        while not self._stop.wait(TICK) and not self._fatal and not self._pipeline.fatal:
+            self._show()
+            if time.monotonic() - published >= 1.0:
+                published = time.monotonic()
+                self._publish_snapshot()
+            if self._once and self._finished():
+                return
+        self._fatal += self._pipeline.fatal
+
+    def _end(self) -> bool:
+        self._stop.set()
+        self._intake.wake()
+        clean = self._pipeline.stop(STOP_WITHIN)
+        for thread in self._threads:
+            thread.join(timeout=1.0)
+        self._show()
+        self._left = self._waiting()
+        self._display.close()
+        if clean and not any(thread.is_alive() for thread in self._threads):
+            self._ledger.close()
+        (self._config.state_dir / snapshot.SNAPSHOT).unlink(missing_ok=True)
+        self._lock.release()
+        return clean
+
+    def _exit_status(self) -> int:
+        if not self._once:
+            return 0
+        if self._left and not self._signals:
+            self._display.line(f"{self._left} pictures are left waiting; `darkroom jobs --state waiting` says for what")
+        return 1 if self._tally.counts[State.FAILED] or self._left else 0
+
+    # -- parts of the start --------------------------------------------------------------------------------------
+
+    def _prepare_folders(self) -> None:
+        for rule in self._config.rules:
+            for folder in rule.watch:
+                try:
+                    _make_folder(folder)
+                except DarkroomError as error:
+                    self._complain(str(error))
+            try:
+                check_writable(rule.output.folder)
+            except BlockedError as error:
+                self._complain(f"{rule.name}: {error}")
+
+    def _sweep(self) -> None:
+        """Clear the temporary files that a killed run left behind."""
+        folders = {rule.output.folder for rule in self._config.rules}
+        folders |= {rule.source.to.folder for rule in self._config.rules if rule.source.to is not None}
+        for folder in sorted(folders):
+            for path in leftovers(folder):
+                if self._stop.is_set():
+                    return
+                discard(path)
+
+    def _announce(self) -> None:
+        say = self._display.line
+        say(f"darkroom {_version()}: {self._config.path}, on the {self._runtime.device}")
+        for rule in self._config.rules:
+            after = {SourceAction.KEEP: "", SourceAction.DELETE: ", then deletes the source"}
+            tail = after.get(rule.source.action, ", then moves the source")
+            for folder in rule.watch:
+                say(f"  {rule.name}: drop pictures into {folder}")
+            say(f"      {describe(rule.chain)} → {rule.output.text}{tail}")
+        if missing := self._graphs.missing():
+            say(f"compiling the graphs of {', '.join(missing)}; their pictures wait a few seconds, once")
+        say("ready" if self._once else "ready; Ctrl-C stops it")
+
+    # -- parts of the loop ---------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        for line in self._tally.lines():
+            self._display.line(line)
+        finished = sum(self._tally.counts[s] for s in (State.DONE, State.FAILED, State.SKIPPED))
+        self._display.progress(finished, self._open_jobs(), self._tally.rate())
+
+    def _publish_snapshot(self) -> None:
+        try:
+            snapshot.write(self._config.state_dir, self._snapshot())
+        except OSError as error:
+            self._complain(f"{self._config.state_dir}: status cannot be written ({error.strerror})")
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {
+            "version": _version(),
+            "pid": os.getpid(),
+            "started": self._started,
+            "device": self._runtime.device,
+            "pictures_per_second": round(self._tally.rate(), 2),
+            "in_flight": self._pipeline.in_flight,
+            "compiling": self._graphs.missing(),
+            "blocked": self._pipeline.blockades.reasons() | self._graphs.trouble,
+        }
+
+    def _finished(self) -> bool:
+        """With `once`: whether nothing is left to do, or nothing that can be done."""
+        if not self._intake.settled or self._pipeline.in_flight:
+            return False
+        if not self._waiting():
+            return True
+        building = [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]
+        return not building and time.monotonic() - self._tally.progressed > GIVE_UP
+
+    def _waiting(self) -> int:
+        counts = self._ledger.counts()
+        return sum(counts.get(rule.name, {}).get(State.WAITING, 0) for rule in self._config.rules)
+
+    def _open_jobs(self) -> int:
+        try:
+            return self._waiting() + self._pipeline.in_flight
+        except DarkroomError:
+            return self._pipeline.in_flight
+
+    # -- what others call ----------------------------------------------------------------------------------------
+
+    def _complain(self, text: str) -> None:
+        """Tell the user of trouble; the same trouble not more than once a minute."""
+        now = time.monotonic()
+        if now - self._told.get(text, -60.0) >= 60.0:
+            self._told = {line: when for line, when in self._told.items() if now - when < 60.0} | {text: now}
+            self._display.line(text)
+
+    def _be_patient(self, error: BlockedError) -> bool:
+        self._complain(str(error))
+        return not self._stop.wait(1.0)
+
+    def _wake(self) -> None:
+        self._pipeline.wake()
+
+    def _look_again(self, job: Job) -> None:
+        self._intake.hints.file(job.root, job.relative, closed=False)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        self._stop.set()
+        if self._signals > 1:
+            raise KeyboardInterrupt
+
+    def _thread(self, name: str, body: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                body()
+            except BaseException as error:  # noqa: BLE001 - a silent thread would be a daemon that does nothing
+                self._fatal.append(error)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DarkroomError(
+            f"{folder}: cannot be made ({error.strerror}); make it, or give the daemon's user permission"
+        ) from error
+
+
+def _version() -> str:
+    try:
+        return version("darkroom")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,30 @@
+"""A source, read once: its bytes, and the proof that they are the version the job is about."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from daemon.errors import SourceChanged, StillWritten, reading_failed
+from daemon.model import Job
+from daemon.scan import being_written, fingerprint_of
+
+
+def read_source(job: Job) -> tuple[bytes, str]:
+    """The bytes of a job's source and their SHA-256 in hex.
+
+    Raises StillWritten while another program has it open for writing, SourceChanged when it is no longer the version
+    the job was made for, SourceGone when it is not there, TransientError when it cannot be read.
+    """
+    path = job.path
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            if being_written(descriptor):
+                raise StillWritten("another program still has it open for writing")
+            data = file.readall()
+            if fingerprint_of(os.fstat(descriptor)) != job.fingerprint:
+                raise SourceChanged("its content was replaced before it was read; a newer job takes the new content")
+    except OSError as error:
+        raise reading_failed(path, error) from error
+    return data, hashlib.sha256(data).hexdigest()

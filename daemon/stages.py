@@ -1,0 +1,101 @@
+"""What is done to one picture at each stage. Functions of a Work; threads and order are `pipeline.py`'s."""
+
+from __future__ import annotations
+
+import os
+
+from daemon.budget import ByteBudget
+from daemon.codec import Format, decode, encode, format_of, probe
+from daemon.conditions import unfit_color, unfit_size
+from daemon.errors import DarkroomError, TransientError
+from daemon.ledger import Ledger, Move
+from daemon.model import Fingerprint, SourceAction, State
+from daemon.naming import fields_of
+from daemon.outputs import write_temporary
+from daemon.publish import Encoded
+from daemon.scan import fingerprint_of
+from daemon.source import read_source
+from daemon.work import Work
+
+BYTES_PER_PIXEL = 9
+"""Of a picture in flight: decoded, in its batch, and as the result, three bytes each."""
+
+
+class Unwanted(DarkroomError):
+    """The rule does not want this picture; the text is the reason it is skipped for."""
+
+    kind = "skipped"
+
+
+def begin(work: Work, ledger: Ledger, max_pixels: int) -> None:
+    """Read the source and its header, and decide whether the picture is wanted at all. Decodes nothing yet."""
+    if work.data is None:
+        work.data, work.content = read_source(work.job)
+    _refuse_repeat(work, ledger)
+    work.header = probe(work.data, max_pixels)
+    if reason := unfit_size(work.rule.when, work.header.width, work.header.height):
+        raise Unwanted(reason)
+
+
+def decode_source(work: Work, budget: ByteBudget) -> bool:
+    """Decode, if the memory budget has room; False, with nothing changed, if it has not."""
+    assert work.header is not None and work.data is not None
+    cost = work.pixels * BYTES_PER_PIXEL
+    if not budget.try_charge(cost):
+        return False
+    work.charged = cost
+    try:
+        work.decoded = decode(work.data, work.header)
+    except MemoryError as error:
+        raise TransientError(f"{work.job.path}: not enough memory for {work.pixels / 1e6:.0f} MP") from error
+    work.data = None
+    if reason := unfit_color(work.rule.when, work.decoded.pixels):
+        raise Unwanted(reason)
+    return True
+
+
+def encode_result(work: Work, device: str) -> Encoded:
+    """Encode a result and write it under a temporary name. Raises the errors of the codec and of the disk."""
+    assert work.result is not None and work.decoded is not None
+    height, width = work.result.shape[:2]
+    target = target_of(work, width, height)
+    metadata = work.decoded.metadata
+    kind = format_of(os.path.splitext(target)[1]) or metadata.format
+    data = encode(work.result, work.decoded.alpha, metadata, kind, work.rule.encode)
+    temporary, fingerprint = write_temporary(target, work.job.id, data)
+    return Encoded(work.job, work.rule, target, temporary, fingerprint, _done(work, device, kind))
+
+
+def target_of(work: Work, width: int = 0, height: int = 0) -> str:
+    """Where the result goes, before `on_conflict` is asked. Raises OutputRefused."""
+    return work.rule.output.render(fields_of(work.job, width, height))
+
+
+def _done(work: Work, device: str, kind: Format) -> Move:
+    assert work.result is not None
+    height, width = work.result.shape[:2]
+    return Move(
+        work.job.id,
+        State.DONE,
+        f"published: {width}×{height} {kind.value}, on the {device}",
+        device=device,
+        content=work.content,
+        recipe=work.recipe.key,
+        source_due=work.rule.source.action is not SourceAction.KEEP,
+    )
+
+
+def _refuse_repeat(work: Work, ledger: Ledger) -> None:
+    """A file touched or copied over itself, whose output still stands, has nothing to be done for it."""
+    if work.rule.source.action is not SourceAction.KEEP:
+        return  # the file was dropped again on purpose: the last one is gone
+    same = ledger.same_result(work.job, work.content, work.recipe.key)
+    if same is not None and _stands(same[1], same[2]):
+        raise Unwanted(f"same content as job {same[0]}, whose output stands: {same[1]}")
+
+
+def _stands(path: str, fingerprint: Fingerprint) -> bool:
+    try:
+        return fingerprint_of(os.stat(path)) == fingerprint
+    except OSError:
+        return False

@@ -1,0 +1,61 @@
+"""How the work goes: counts, pictures per second, time left, and the lines worth telling. Thread-safe."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from daemon.ledger import Move
+from daemon.model import Job, State
+
+WINDOW = 10.0
+"""Seconds over which throughput is measured."""
+TOLD_ALONE = 5
+"""Finished pictures between two looks that still get a line each; more are told together."""
+
+
+class Tally:
+    """Notes every job that ends; gives back numbers and lines."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._times: deque[tuple[float, int]] = deque()
+        self._done: list[tuple[Job, Move]] = []
+        self._lines: list[str] = []
+        self.counts: dict[State, int] = dict.fromkeys(State, 0)
+        self.progressed = time.monotonic()
+
+    def note(self, job: Job, move: Move) -> None:
+        """A job left `running`."""
+        with self._lock:
+            self.counts[move.to] += 1
+            if move.to is not State.WAITING or move.attempts is not None:
+                self.progressed = time.monotonic()
+            if move.to is State.DONE:
+                self._done.append((job, move))
+            elif move.to in (State.FAILED, State.SKIPPED) or move.attempts is not None:
+                self._lines.append(f"{job.rule}: {job.relative}: {move.to.value}: {move.reason}")
+
+    def lines(self) -> list[str]:
+        """What happened since the last look, as lines for the journal."""
+        with self._lock:
+            done, self._done = self._done, []
+            lines, self._lines = self._lines, []
+            self._times.append((time.monotonic(), len(done)))
+        if len(done) <= TOLD_ALONE:
+            return [f"{job.rule}: {job.relative} → {move.output}" for job, move in done] + lines
+        by_rule = dict[str, int]()
+        for job, _ in done:
+            by_rule[job.rule] = by_rule.get(job.rule, 0) + 1
+        return [f"{rule}: {number} pictures done ({self.rate():.0f}/s)" for rule, number in by_rule.items()] + lines
+
+    def rate(self) -> float:
+        """Pictures done per second, over the last seconds in which there was work."""
+        with self._lock:
+            now = time.monotonic()
+            while self._times and self._times[0][0] < now - WINDOW:
+                self._times.popleft()
+            if len(self._times) < 2:
+                return 0.0
+            return sum(number for _, number in list(self._times)[1:]) / max(1e-6, now - self._times[0][0])

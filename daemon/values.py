@@ -1,0 +1,92 @@
+"""Single values of config.yaml that are written as text: durations, sizes, picture sizes, paths."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernels.spec import show
+
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+PIXELS = {"MP": 10**6, "GP": 10**9}
+
+
+class UnfitError(ValueError):
+    """A value that cannot be used: `problem` says what is wrong with it, `remedy` what would be right."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}; {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with its unit, such as `500ms`, from `low` to `high`, which are written the same way.
+
+    `noun` and `example` are for messages. `bare` admits whole numbers without a unit; 0 needs none in any case.
+    """
+
+    noun: str
+    units: Mapping[str, float]
+    low: str | int
+    high: str | int
+    example: str
+    bare: bool = False
+
+    def parse(self, raw: object) -> float:
+        """The value in seconds, bytes or pixels. Raises UnfitError."""
+        value = self._number(raw)
+        low, high = self._number(self.low), self._number(self.high)
+        if value is None or low is None or high is None:
+            raise UnfitError(f"{show(raw)} is not a {self.noun}", f"write {self.example}")
+        if not low <= value <= high:
+            raise UnfitError(f"{show(raw)} is out of range", f"{self.low} to {self.high} is possible")
+        return value
+
+    def parse_whole(self, raw: object) -> int:
+        """The value as a whole number of bytes or pixels. Raises UnfitError."""
+        return round(self.parse(raw))
+
+    @property
+    def pattern(self) -> str:
+        """How it is written, as a regular expression. The digits are bounded, so that every match is finite."""
+        return rf"([0-9]{{1,15}}(?:\.[0-9]{{1,9}})?) ?({'|'.join(self.units)})"
+
+    @property
+    def schema(self) -> dict[str, object]:
+        """What JSON Schema can say about it."""
+        text: dict[str, object] = {"type": "string", "pattern": f"^{self.pattern}$"}
+        return {"anyOf": [text, {"type": "integer", "minimum": 1}]} if self.bare else text
+
+    def _number(self, raw: object) -> float | None:
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            return raw if self.bare or raw == 0 else None
+        match = re.fullmatch(self.pattern, raw) if isinstance(raw, str) else None
+        return float(match.group(1)) * self.units[match.group(2)] if match else None
+
+
+def duration(low: str | int, high: str) -> Quantity:
+    """A duration in seconds, written as `500ms`, `2s`, `5m` or `1h`."""
+    return Quantity("duration", SECONDS, low, high, "500ms or 2s")
+
+
+MEMORY = Quantity("size", BYTES, "16MiB", "16384GiB", "512MiB or 1GiB")
+PICTURE_SIZE = Quantity("picture size", PIXELS, 1, "10GP", "200MP", bare=True)
+
+
+def absolute(text: str, base: Path) -> str:
+    """A path of config.yaml, absolute and normalised: `~` expanded, else relative to `base`. Raises UnfitError."""
+    if not text.strip():
+        raise UnfitError("the path is empty", "name a folder")
+    if "\0" in text:
+        raise UnfitError("the path holds a NUL character", "remove it")
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise UnfitError(f"the home folder {path.split('/')[0]} is not known", f"write the whole path, or ./{path}")
+    # abspath and not Path.resolve: a folder reached by a symbolic link keeps the name that the user gave it.
+    return os.path.abspath(base / path)

@@ -1,0 +1,205 @@
+"""Events of the watched folders, as hints: which files to look at, and which folders to scan.
+
+What the kernel or watchdog loses must not matter, so every doubt marks a folder for a scan: any event of a directory
+(a file written into a folder in the moment it is made is never reported), a flood (the kernel's queue may have run
+over, and watchdog drops that notice, issue 654), a lost or replaced folder, a dead emitter.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from daemon.match import ignored
+
+# Created must stay in the filter: without it watchdog does not follow new subfolders (issue 990).
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+    DirDeletedEvent,
+]
+
+
+def flood_threshold() -> int:
+    """Hints between two looks beyond which the kernel's queue may have run over: a quarter of its length."""
+    try:
+        return max(16, int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) // 4)
+    except (OSError, ValueError):
+        return 4096
+
+
+class Hints:
+    """What events said since the last look: a coalescing set, so a flood costs memory only for distinct files."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._files: dict[tuple[str, str], bool] = {}
+        self._dirty: set[str] = set()
+        self._grown: set[str] = set()
+        self._flood = flood_threshold()
+
+    def file(self, root: str, relative: str, *, closed: bool) -> None:
+        """Something happened to a file; `closed`: its writer closed it or it was moved into place."""
+        with self._lock:
+            if len(self._files) >= self._flood:
+                self._dirty.add(root)
+            else:
+                self._files[root, relative] = self._files.get((root, relative), False) or closed
+        self._wake()
+
+    def folder(self, root: str, *, grown: bool = False) -> None:
+        """The whole folder needs a scan; `grown`: it has new subfolders, which may not be watched yet."""
+        with self._lock:
+            self._dirty.add(root)
+            if grown:
+                self._grown.add(root)
+        self._wake()
+
+    def drain(self) -> tuple[dict[tuple[str, str], bool], set[str]]:
+        """Take the hints: files (and whether they were closed), folders to scan."""
+        with self._lock:
+            files, self._files = self._files, {}
+            dirty, self._dirty = self._dirty, set()
+        return files, dirty
+
+    def drain_grown(self) -> set[str]:
+        """Take the folders that have new subfolders."""
+        with self._lock:
+            grown, self._grown = self._grown, set()
+        return grown
+
+
+class _Handler(FileSystemEventHandler):
+    """Notes what happened and returns: watchdog calls it under its own lock, and an exception here would kill it."""
+
+    def __init__(self, root: str, hints: Hints) -> None:
+        self._root = root
+        self._hints = hints
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.is_directory:
+            self._hints.folder(self._root, grown=not isinstance(event, DirDeletedEvent))
+            return
+        moved = isinstance(event, FileMovedEvent)
+        path = str(event.dest_path if moved else event.src_path)
+        relative = path.removeprefix(self._root).lstrip("/")
+        if path.startswith(f"{self._root}/") and not any(map(ignored, relative.split("/"))):
+            self._hints.file(self._root, relative, closed=moved or isinstance(event, FileClosedEvent))
+
+
+class Watcher:
+    """One observer a watched folder. `complain` gets a line for the user when a folder cannot be watched."""
+
+    def __init__(self, roots: Iterable[tuple[str, bool]], hints: Hints, complain: Callable[[str], None]) -> None:
+        self._roots = dict(roots)
+        self._hints = hints
+        self._complain = complain
+        self._observers: dict[str, tuple[BaseObserver, int]] = {}
+        self._trouble: dict[str, str] = {}
+
+    def arm(self) -> None:
+        """Watch every folder that can be watched; safe to call again, and heals what was lost.
+
+        A folder that is new, came back, or whose emitter died is marked for a scan.
+        """
+        for root, recursive in self._roots.items():
+            if self._alive(root):
+                continue
+            self._drop(root)
+            if (inode := _inode(root)) is None:
+                self._report(root, "not there; make the folder or mount it, work goes on by itself")
+            else:
+                self._watch(root, inode, recursive)
+
+    def renew(self, roots: Iterable[str] | None = None) -> None:
+        """Replace the observers of these folders (all, without an argument): the new one is armed before the old ends.
+
+        Needed now and then for all, as watchdog 6 never forgets a file moved away (issue 1041) and so grows; and for
+        a folder into which another was moved, since it never watches that one (issue 1094).
+        """
+        chosen = set(self._observers if roots is None else roots) & set(self._observers)
+        old = [self._observers.pop(root)[0] for root in chosen]
+        self.arm()
+        for observer in old:
+            _stop(observer)
+
+    def missing(self) -> set[str]:
+        """Folders that are not there at the moment."""
+        return {root for root in self._roots if _inode(root) is None}
+
+    def unwatched(self) -> set[str]:
+        """Folders whose events do not reach us although they are there."""
+        return set(self._roots) - set(self._observers)
+
+    def close(self) -> None:
+        """Stop and join every observer."""
+        for root in list(self._observers):
+            self._drop(root)
+
+    def _watch(self, root: str, inode: int, recursive: bool) -> None:
+        observer = Observer()
+        try:
+            observer.schedule(_Handler(root, self._hints), root, recursive=recursive, event_filter=_EVENTS)
+            observer.start()
+        except OSError as error:
+            self._report(root, f"events cannot be had ({error.strerror or error}); scanned instead. {_remedy(error)}")
+            self._hints.folder(root)
+            return
+        self._observers[root] = (observer, inode)
+        if self._trouble.pop(root, None):
+            self._complain(f"{root}: watched again")
+        self._hints.folder(root)
+
+    def _alive(self, root: str) -> bool:
+        if root not in self._observers:
+            return False
+        observer, inode = self._observers[root]
+        return observer.is_alive() and all(e.is_alive() for e in observer.emitters) and _inode(root) == inode
+
+    def _drop(self, root: str) -> None:
+        if root in self._observers:
+            _stop(self._observers.pop(root)[0])
+
+    def _report(self, root: str, problem: str) -> None:
+        if self._trouble.get(root) != problem:
+            self._trouble[root] = problem
+            self._complain(f"{root}: {problem}")
+
+
+def _stop(observer: BaseObserver) -> None:
+    observer.stop()
+    observer.join(timeout=5)
+
+
+def _inode(root: str) -> int | None:
+    try:
+        return Path(root).stat().st_ino
+    except OSError:
+        return None
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EMFILE):
+        return "Raise the limit: sysctl fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024"
+    return "Make the folder readable"

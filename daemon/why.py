@@ -1,0 +1,116 @@
+"""`darkroom why PATH`: all that was decided about a file, and why, in words a newcomer understands."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from pathlib import Path
+
+from daemon import snapshot
+from daemon.answers import ago, open_ledger
+from daemon.ledger import Ledger
+from daemon.match import IGNORED, ignored, matches
+from daemon.model import Config, Job, Rule, State
+from daemon.scan import fingerprint_of
+from kernels.chain import describe
+
+
+def why(config: Config, path: Path) -> tuple[bool, list[str]]:
+    """(whether the ledger knows the file, what there is to say)."""
+    full = os.path.abspath(path)
+    places = _places(config, full)
+    if (ledger := open_ledger(config)) is not None:
+        with closing(ledger):
+            if told := _known(config, ledger, full, places):
+                return True, told
+    return False, [f"{full}: darkroom has no job for it.", *_unknown(config, full, places)]
+
+
+def _places(config: Config, full: str) -> list[tuple[Rule, str, str]]:
+    """The watched folders a path lies in: (rule, root, relative)."""
+    return [
+        (rule, str(root), full[len(str(root)) + 1 :])
+        for rule in config.rules
+        for root in rule.watch
+        if full.startswith(f"{root}/")
+    ]
+
+
+def _known(config: Config, ledger: Ledger, full: str, places: list[tuple[Rule, str, str]]) -> list[str]:
+    lines = list[str]()
+    if record := ledger.written([full]).get(full):
+        lines += [f"{full}: written by darkroom, from {record.source} (job {record.job}); never taken as input."]
+        jobs = ledger.jobs(ids=[record.job])
+    else:
+        found = {job.id: job for _, root, relative in places for job in ledger.of_source(root, relative)}
+        jobs = list(found.values())
+        if not jobs:
+            jobs = [job for job in ledger.jobs() if job.path == full]  # of a rule that is no longer there
+    for job in jobs:
+        lines += _tell(config, ledger, job)
+    return lines
+
+
+def _tell(config: Config, ledger: Ledger, job: Job) -> list[str]:
+    rule = config.rules_by_name().get(job.rule)
+    steps = describe(rule.chain) if rule else "this rule is no longer in the configuration"
+    size = f"{job.fingerprint.size:,} bytes"
+    lines = [f"{job.path}: job {job.id}, {job.state.value}.", f"  rule {job.rule}: {steps}", f"  version: {size}"]
+    lines += [f"  {ago(when)}  {state.value}: {reason}" for when, state, reason in ledger.history(job.id)]
+    if job.output is not None:
+        lines.append(f"  output: {job.output}" + ("" if os.path.lexists(job.output) else " (no longer there)"))
+    return [*lines, *_next(config, job, rule)]
+
+
+def _next(config: Config, job: Job, rule: Rule | None) -> list[str]:
+    """What will happen now, and what the user can do."""
+    if job.state is State.FAILED:
+        return [f"  next: mend the file and drop it again, or `darkroom retry {job.id}`"]
+    if job.state in (State.SKIPPED, State.CANCELLED):
+        return [f"  next: nothing, unless its content changes or you say `darkroom retry {job.id}`"]
+    if job.state is not State.WAITING:
+        return [*_changed_since(job)]
+    if rule is None:
+        return ["  next: nothing, until a rule of that name is back in the configuration"]
+    if not snapshot.alive(config.state_dir):
+        return ["  next: it is taken when a daemon runs: `darkroom run`"]
+    live = snapshot.read(config.state_dir)
+    if job.rule in live.get("compiling", []):
+        return ["  next: it waits until the rule's graph is compiled"]
+    if reason := live.get("blocked", {}).get(job.rule):
+        return [f"  next: its rule is blocked: {reason}"]
+    left = job.not_before - time.time()
+    return [f"  next: tried again in {left:.0f} s" if left > 0 else "  next: it is in the queue"]
+
+
+def _changed_since(job: Job) -> list[str]:
+    try:
+        same = fingerprint_of(Path(job.path).stat()) == job.fingerprint
+    except OSError:
+        return ["  the source is no longer there"]
+    return [] if same else ["  the file has changed since: a new job takes the new content once it is still"]
+
+
+def _unknown(config: Config, full: str, places: list[tuple[Rule, str, str]]) -> list[str]:
+    if not os.path.lexists(full):
+        return ["  There is no such file."]
+    if not places:
+        folders = sorted({str(folder) for rule in config.rules for folder in rule.watch})
+        return ["  It lies in no watched folder. Those are:", *(f"    {folder}" for folder in folders)]
+    if not Path(full).is_file():
+        return ["  It is not a file."]
+    if hidden := [part for part in places[0][2].split("/") if ignored(part)]:
+        return [f"  {hidden[0]!r} is a name never taken ({', '.join(IGNORED)}). Rename it."]
+    return [f"  rule {rule.name}: {_verdict(config, rule, full, relative)}" for rule, _, relative in places]
+
+
+def _verdict(config: Config, rule: Rule, full: str, relative: str) -> str:
+    if not rule.recursive and "/" in relative:
+        return "takes nothing from subfolders (recursive: false)"
+    if not matches(rule.match, relative):
+        return f"takes only {', '.join(rule.match)}"
+    if not snapshot.alive(config.state_dir):
+        return "would take it, but no daemon runs: `darkroom run`"
+    age = time.time() - Path(full).stat().st_mtime
+    return f"will take it once it has been still for {config.settle:g} s (last changed {max(0.0, age):.1f} s ago)"

@@ -1,0 +1,40 @@
+"""One picture on its way through the pipeline, and the recipe it is made by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.codec import Decoded, Header
+from daemon.model import Job, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A rule's compiled graph. `key` changes whenever the result could: operators, parameters, encoding."""
+
+    graph: Path
+    key: str
+
+
+@dataclass(slots=True)
+class Work:
+    """A claimed job. Fields fill up as it goes; `charged` is what it holds of the memory budget, in bytes."""
+
+    job: Job
+    rule: Rule
+    recipe: Recipe
+    data: bytes | None = None
+    content: str = ""
+    header: Header | None = None
+    decoded: Decoded | None = None
+    result: NDArray[np.uint8] | None = None
+    charged: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the picture; 0 before its header was read."""
+        return 0 if self.header is None else self.header.width * self.header.height

@@ -1,0 +1,119 @@
+"""The work that lies ready for the threads of the pipeline: what to decode, to run and to encode.
+
+One lock, one place that decides what is next: encoding before decoding, because finishing a picture frees memory and
+starting one takes it; and no decoding at all while enough lies decoded, or while memory is spent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeAlias, TypeVar
+
+from daemon.batch import Batcher
+
+Item = TypeVar("Item")
+Chunk: TypeAlias = Sequence[Item]
+WAIT = 0.5
+"""Seconds after which a waiting thread looks up, whatever it was told (law 6)."""
+
+
+class Workbench(Generic[Item]):
+    """Three heaps of work under one lock. `pixels_of` gives an item's size; `ahead` bounds the decoded pixels ready.
+
+    `memory_used` tells whether any memory is in flight: a picture that did not fit waits for some to be released.
+    """
+
+    def __init__(
+        self, batcher: Batcher[Item], *, ahead: int, pixels_of: Callable[[Item], int], memory_used: Callable[[], int]
+    ) -> None:
+        self._changed = threading.Condition()
+        self._decode: deque[Chunk[Item]] = deque()
+        self._encode: deque[Chunk[Item]] = deque()
+        self._batcher = batcher
+        self._pixels_of = pixels_of
+        self._memory_used = memory_used
+        self._ahead = ahead
+        self._ready_pixels = 0
+        self._starved = False
+        self._closed = False
+
+    @property
+    def to_decode(self) -> int:
+        """Items that wait to be decoded."""
+        with self._changed:
+            return sum(map(len, self._decode))
+
+    def close(self) -> list[Item]:
+        """Take no more in: threads finish what is decoded. Gives back what was not begun."""
+        with self._changed:
+            self._closed = True
+            left = [item for chunk in self._decode for item in chunk]
+            self._decode.clear()
+            self._changed.notify_all()
+        return left
+
+    def add_to_decode(self, chunks: Sequence[Chunk[Item]]) -> None:
+        """Put chunks behind the others."""
+        with self._changed:
+            self._decode.extend(chunks)
+            self._changed.notify_all()
+
+    def give_back(self, chunk: Chunk[Item]) -> list[Item]:
+        """Put a chunk in front again, for want of memory; after `close` it is handed to the caller instead."""
+        with self._changed:
+            if self._closed:
+                return list(chunk)
+            self._decode.appendleft(chunk)
+            # Checked under the lock: if everything was released meanwhile, nobody is left to wake us.
+            self._starved = self._memory_used() > 0
+        return []
+
+    def memory_freed(self) -> None:
+        """Some memory was released: decoding may go on."""
+        with self._changed:
+            self._starved = False
+            self._changed.notify_all()
+
+    def add_ready(self, items: Sequence[tuple[Hashable, Item]]) -> None:
+        """Decoded items with their bucket keys."""
+        with self._changed:
+            for key, item in items:
+                pixels = self._pixels_of(item)
+                self._batcher.add(key, item, pixels)
+                self._ready_pixels += pixels
+            self._changed.notify_all()
+
+    def add_to_encode(self, chunks: Sequence[Chunk[Item]]) -> None:
+        """Chunks of run items."""
+        with self._changed:
+            self._encode.extend(chunks)
+            self._changed.notify_all()
+
+    def take_batch(self) -> tuple[Hashable, Chunk[Item]] | None:
+        """What is ready to run together; None after a while without any."""
+        with self._changed:
+            if not self._batcher:
+                self._changed.wait(WAIT)
+            if not self._batcher:
+                return None
+            key, items = self._batcher.take()
+            self._ready_pixels -= sum(map(self._pixels_of, items))
+            self._changed.notify_all()
+            return key, items
+
+    def take_codec_work(self) -> tuple[str, Chunk[Item]] | None:
+        """("encode" | "decode", chunk); None after a while without any."""
+        with self._changed:
+            if (found := self._next()) is None:
+                self._changed.wait(WAIT)
+                found = self._next()
+            return found
+
+    def _next(self) -> tuple[str, Chunk[Item]] | None:
+        if self._encode:
+            return "encode", self._encode.popleft()
+        if self._decode and not self._starved and self._ready_pixels < self._ahead:
+            return "decode", self._decode.popleft()
+        return None

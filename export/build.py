@@ -1,0 +1,62 @@
+"""The child that exports one chain: `python -m export.build GRAPH < CHAIN`.
+
+A child, because the daemon must not load torch (law 1), and so that an export can be stopped or crash by itself.
+Says on standard error in one line what went wrong, and on standard output, as JSON, the errno if there was one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from export.graph import EXAMPLES, export_onnx
+from export.parity import QUICK, measure
+from kernels.chain import Chain, describe, parse_chain
+
+
+def build(chain: Chain, path: Path) -> None:
+    """Export the chain to `path`; what is there afterwards has agreed with PyTorch over many sizes.
+
+    Raises RuntimeError if no traced example gives such a graph, and OSError if it cannot be written.
+    """
+    fault = ""
+    for example in EXAMPLES:
+        fault = _attempt(chain, path, example)
+        if not fault:
+            return
+    path.unlink(missing_ok=True)
+    raise RuntimeError(f"{describe(chain)} cannot be exported: {fault}")
+
+
+def _attempt(chain: Chain, path: Path, example: tuple[int, int]) -> str:
+    """Export with one traced example; gives what is wrong with the graph, or nothing."""
+    try:
+        export_onnx(chain, path, example)
+        report = measure(chain, path, QUICK)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  torch, onnx and ONNX Runtime raise what they like; it becomes a reason
+        return one_line(error)
+    return "" if report.passed else f"its graph is up to {report.worst} levels from PyTorch, {report.exact:.2%} equal"
+
+
+def one_line(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def main() -> int:
+    """Build what standard input asks for. 0, or 1 with the reason."""
+    try:
+        build(parse_chain(json.load(sys.stdin)), Path(sys.argv[1]))
+    except Exception as error:  # noqa: BLE001  the one place where an error of the child becomes its last line
+        print(json.dumps({"errno": error.errno if isinstance(error, OSError) else None}))
+        print(one_line(error), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

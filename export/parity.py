@@ -1,0 +1,123 @@
+"""Does the exported graph compute what PyTorch computes? ONNX Runtime (CPU) against the operators themselves.
+
+Needs torch, so the daemon does not import it: `python -m export.parity GRAPH < CHAIN` runs it as a child.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnxruntime
+import torch
+
+from export.graph import INPUT, OUTPUT, ChainModule
+from kernels.chain import Chain, describe, parse_chain
+
+Bytes: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
+Case: TypeAlias = tuple[int, int, int]
+
+# Batch, height, width. One pixel, one row, one column, odd sides, and both sides of the usual blocks.
+QUICK: tuple[Case, ...] = ((1, 1, 1), (2, 1, 57), (1, 61, 1), (7, 2, 3), (2, 37, 53), (1, 15, 211), (1, 211, 15))
+FULL: tuple[Case, ...] = (*QUICK, (7, 64, 48), (2, 255, 257), (1, 480, 641), (1, 1080, 1920))
+
+MOST_LEVELS = 1  # a tie may round either way where float32 sums run in another order
+LEAST_EXACT = 0.9999
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One batch in both engines: the greatest difference in levels, and how many of `values` are equal."""
+
+    batch: int
+    height: int
+    width: int
+    worst: int
+    equal: int
+    values: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParityReport:
+    """All comparisons of one chain."""
+
+    chain: str
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def worst(self) -> int:
+        """The greatest difference anywhere, in levels."""
+        return max(comparison.worst for comparison in self.comparisons)
+
+    @property
+    def exact(self) -> float:
+        """The fraction of all values that are equal."""
+        return sum(c.equal for c in self.comparisons) / sum(c.values for c in self.comparisons)
+
+    @property
+    def passed(self) -> bool:
+        """At most MOST_LEVELS apart anywhere, and at least LEAST_EXACT of the values equal."""
+        return self.worst <= MOST_LEVELS and self.exact >= LEAST_EXACT
+
+    def table(self) -> str:
+        """The report for people."""
+        verdict = f"{'passed' if self.passed else 'FAILED'}: at most {self.worst} levels apart, {self.exact:.4%} equal"
+        lines = [self.chain, "batch  height  width  levels  equal"]
+        for c in self.comparisons:
+            lines.append(f"{c.batch:5}  {c.height:6}  {c.width:5}  {c.worst:6}  {c.equal / c.values:.4%}")
+        return "\n".join([*lines, verdict])
+
+    def as_json(self) -> dict[str, object]:
+        """The report for programs."""
+        return {**asdict(self), "worst": self.worst, "exact": self.exact, "passed": self.passed}
+
+
+def measure(chain: Chain, graph: Path, cases: Iterable[Case] = FULL) -> ParityReport:
+    """Compare the graph with PyTorch on noise and ramps of every size in `cases`. Raises what ONNX Runtime raises."""
+    session = open_session(graph)
+    module = ChainModule(chain).eval()
+    return ParityReport(describe(chain), tuple(_compare(session, module, case) for case in cases))
+
+
+def open_session(graph: Path) -> onnxruntime.InferenceSession:
+    """The graph in ONNX Runtime on the CPU, silent: what fails is raised, and need not be logged as well."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+
+def sample(case: Case) -> Bytes:
+    """A batch to compare on: noise, where every pixel counts, and in every second picture a ramp, rich in ties."""
+    batch, height, width = case
+    pictures = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
+    ramp = (np.arange(height)[:, None] + np.arange(width))[..., None] * np.array([1, 2, 3])
+    pictures[1::2] = (ramp % 256).astype(np.uint8)
+    return pictures
+
+
+def _compare(session: onnxruntime.InferenceSession, module: ChainModule, case: Case) -> Comparison:
+    pictures = sample(case)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(pictures)).numpy()
+    (given,) = session.run([OUTPUT], {INPUT: pictures})
+    if given.shape != expected.shape:
+        # No level is that far off: a wrong size fails whatever the bounds are.
+        return Comparison(*case, worst=256, equal=0, values=expected.size)
+    difference = np.abs(given.astype(np.int16) - expected)
+    return Comparison(*case, worst=int(difference.max()), equal=int((difference == 0).sum()), values=expected.size)
+
+
+def main() -> int:
+    """Chain as JSON on standard input, graph as argument; the report as JSON on standard output. 1 if it failed."""
+    report = measure(parse_chain(json.load(sys.stdin)), Path(sys.argv[1]))
+    print(json.dumps(report.as_json()))
+    return 0 if report.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The mosaic: a picture reduced to one value per cell, those blurred a little, and enlarged again.
+
+Source: seed 000 (mission S1). Sampled at cell centres, 5×5 binomial blur over the cells, nearest-neighbour enlargement.
+"""
+
+from __future__ import annotations
+
+from kernels.picture import Picture
+from kernels.pooling import cell_means, enlarged
+from kernels.sampling import centres
+from kernels.separable import blur
+from kernels.spec import Choice, Integer, operator
+
+# (1, 4, 6, 4, 1)⊗(1, 4, 6, 4, 1) / 256. Binary fractions all: the blur of whole levels is exact in float32.
+BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+
+
+@operator(
+    "mosaic",
+    block=Integer(16, low=1, high=4096, unit="px", doc="side of a cell"),
+    border=Choice("reflect", ("reflect", "zero"), doc="what lies beyond the rim; zero darkens it"),
+    method=Choice("sample", ("sample", "average"), doc="a cell's value: its centre pixel, or the mean of its pixels"),
+)
+def mosaic(picture: Picture, *, block: int, border: str, method: str) -> Picture:
+    """Large square cells with soft transitions; the size is kept.
+
+    A cell that the rim cuts is represented by row min(block·i + ⌊block/2⌋, H − 1), or by the mean of what is left.
+    """
+    if block == 1:
+        return Picture(blur(picture, BINOMIAL, border))
+    height, width = picture.height, picture.width
+    if method == "sample":
+        small = picture.take(centres(height, block), centres(width, block))
+    else:
+        small = cell_means(picture, block)
+    return enlarged(Picture(blur(small, BINOMIAL, border)), block, height, width)

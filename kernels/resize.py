@@ -1,0 +1,86 @@
+"""Resizing with the Lanczos filter, antialiased as Pillow defines it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from kernels.backend import torch
+from kernels.banded import banded_product
+from kernels.picture import Picture
+from kernels.sampling import cell_count, replicated
+from kernels.spec import Integer, ParameterError, Values, operator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LOBES = 3
+BLOCK = 16  # output rows computed together
+
+
+def lanczos(x: Tensor) -> Tensor:
+    """The Lanczos kernel with a = 3: sinc(x)·sinc(x/3) for |x| < 3, else 0."""
+    angle = math.pi * torch.where(x == 0, torch.ones((), dtype=x.dtype), x)
+    lobes = LOBES * torch.sin(angle) * torch.sin(angle / LOBES) / angle**2
+    return torch.where(x == 0, torch.ones((), dtype=x.dtype), torch.where(x.abs() < LOBES, lobes, 0 * x))
+
+
+def resampling(n: int, target: int) -> tuple[Tensor, Tensor]:
+    """How `target` pixels are made from `n`: the rows each block reads (blocks·K), their weights (blocks×BLOCK×K).
+
+    As in Pillow's resampling: output j has its centre at (j + ½)·n/target, the kernel is widened by n/target when
+    shrinking, cut at the rim, and normalised. In float64 up to the weights. The last block may run past `target`.
+    """
+    one = torch.ones((), dtype=torch.float64)
+    scale = one * n / (one * target)
+    widening = torch.clamp(scale, min=1.0)
+    blocks = torch.arange(cell_count(target, BLOCK)) * BLOCK
+    centres = (blocks[:, None] + torch.arange(BLOCK) + 0.5).double() * scale
+    starts = torch.floor(centres[:, :1] - LOBES * widening).long()
+    # A block spans 15 steps and 3 lobes at either end; one pixel more for each rounding.
+    length = ((BLOCK + 2 * LOBES) * n) // target + 2 * LOBES + 2
+    indices = starts + torch.arange(length)
+    weights = lanczos((indices[:, None] + 0.5 - centres[:, :, None]) / widening)
+    weights = weights * ((indices >= 0) & (indices < n))[:, None]
+    total = weights.sum(2, keepdim=True)
+    return replicated(indices.flatten(), n), (weights / total).float()
+
+
+def resized_rows(picture: Picture, target: int) -> Tensor:
+    """The picture at `target` rows: float32 N×3×target×W levels."""
+    rows, weights = resampling(picture.height, target)
+    return banded_product(weights, picture.take(rows).levels())[:, :, :target]
+
+
+def fitted(side: int, other: int, target: int) -> int:
+    """`side` scaled by target/other, rounded half up, at least 1; all may be symbolic, so without a branch."""
+    rounded = (2 * side * target + other) // (2 * other)
+    return rounded + 1 // (rounded + 1)
+
+
+def _one_size(values: Values) -> None:
+    if "size" in values and ("width" in values or "height" in values):
+        raise ParameterError("size is given beside width or height", "give size, or width and height", "size")
+    if not values:
+        raise ParameterError("resize has no target", "give size, width or height")
+
+
+@operator(
+    "resize",
+    check=_one_size,
+    size=Integer(None, low=1, high=16384, unit="px", doc="both sides; the picture becomes square"),
+    width=Integer(None, low=1, high=16384, unit="px", doc="alone, the height keeps the aspect ratio"),
+    height=Integer(None, low=1, high=16384, unit="px", doc="alone, the width keeps the aspect ratio"),
+)
+def resize(
+    picture: Picture, *, size: int | None = None, width: int | None = None, height: int | None = None
+) -> Picture:
+    """Resize with Lanczos, antialiased: `size` for a square, or `width` and `height`, one of which may be left out."""
+    width, height = width or size, height or size
+    if width is None:
+        assert height is not None  # _one_size has seen to it
+        width = fitted(picture.width, picture.height, height)
+    if height is None:
+        height = fitted(picture.height, picture.width, width)
+    columns = Picture(resized_rows(picture, height).transpose(2, 3))
+    return Picture(resized_rows(columns, width).transpose(2, 3))
