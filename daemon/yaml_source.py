@@ -55,11 +55,12 @@ class Node:
     depth: int = 1
 
     def child(self, step: str | int) -> Node | None:
-        """The value under this key or at this index, or None."""
-        if isinstance(self.content, dict):
-            return self.content[step].value if isinstance(step, str) and step in self.content else None
-        inside = isinstance(self.content, list) and isinstance(step, int) and 0 <= step < len(self.content)
-        return self.content[step] if inside else None  # type: ignore[index,return-value]
+        """The value under this key or at this index, or None. A list may be written as its only item, which is 0."""
+        if isinstance(step, str):
+            return self.content[step].value if isinstance(self.content, dict) and step in self.content else None
+        if isinstance(self.content, list):
+            return self.content[step] if 0 <= step < len(self.content) else None
+        return self if step == 0 else None
 
     def plain(self) -> Data:
         """This value as plain Python data, aliases written out."""

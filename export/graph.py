@@ -14,17 +14,22 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from kernels.chain import Chain, canonical
+from export import OPSET
+from kernels.chain import Chain, Step, canonical
 from kernels.picture import Picture
 from kernels.spec import operators
 
-OPSET = 18  # 19 and later: kernels are missing from ONNX Runtime's CUDA provider (onnxruntime #27415, #26393)
 INPUT, OUTPUT = "input", "output"
 
 # Heights and widths to trace with. torch treats a size of 1 as special, also one it derives (the number of cells, the
 # height that goes with `width: 10`): the example must be so large that nothing derived from it is 1. Primes, so that
 # nothing divides them by chance. A chain that fixes the ratio may need a very tall or a very wide one.
 EXAMPLES = ((9001, 12007), (120011, 131), (131, 120011))
+
+
+def apply(step: Step, picture: Picture) -> Picture:
+    """One step of a chain."""
+    return operators()[step.name].function(picture, **dict(step.parameters))
 
 
 class ChainModule(nn.Module):
@@ -38,7 +43,7 @@ class ChainModule(nn.Module):
         """The finished batch, uint8 N×H×W×3; a chain may change H and W."""
         picture = Picture(batch)
         for step in self.chain:
-            picture = operators()[step.name].function(picture, **dict(step.parameters))
+            picture = apply(step, picture)
         return picture.bytes()
 
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 import kernels
+from export import OPSET
 from kernels.chain import Chain, canonical, describe
 
 Cancel: TypeAlias = Callable[[], bool]
 
-OPSET = 18
 POLL = 0.05  # seconds between two looks at the lock, the child, and whether anybody still wants the graph
 TEMPORARY = ".darkroom-"
 

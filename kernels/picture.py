@@ -54,6 +54,10 @@ class Picture:
             small = self.values
         return _enlarge(small, 1, self.rows, self.columns)
 
+    def settled(self) -> Picture:
+        """The same picture with nothing left to apply to its pixels: for steps that read pixels more than once."""
+        return Picture(self.levels()) if self.pointwise else self
+
     def take(self, rows: Tensor, columns: Tensor | None = None) -> Picture:
         """The pixels at `rows` × `columns` (all of them if None), now: what follows computes on these alone."""
         first = 2 if self.values.is_floating_point() else 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kernels.backend import torch
 from kernels.banded import banded_product
 from kernels.picture import Picture
-from kernels.sampling import cell_count, replicated
+from kernels.sampling import cell_count
 from kernels.spec import Integer, ParameterError, Values, operator
 
 if TYPE_CHECKING:
@@ -20,36 +20,35 @@ BLOCK = 16  # output rows computed together
 
 def lanczos(x: Tensor) -> Tensor:
     """The Lanczos kernel with a = 3: sinc(x)·sinc(x/3) for |x| < 3, else 0."""
-    angle = math.pi * torch.where(x == 0, torch.ones((), dtype=x.dtype), x)
+    one, zero = torch.ones((), dtype=x.dtype), torch.zeros((), dtype=x.dtype)
+    angle = math.pi * torch.where(x == 0, one, x)
     lobes = LOBES * torch.sin(angle) * torch.sin(angle / LOBES) / angle**2
-    return torch.where(x == 0, torch.ones((), dtype=x.dtype), torch.where(x.abs() < LOBES, lobes, 0 * x))
+    return torch.where(x == 0, one, torch.where(x.abs() < LOBES, lobes, zero))
 
 
 def resampling(n: int, target: int) -> tuple[Tensor, Tensor]:
     """How `target` pixels are made from `n`: the rows each block reads (blocks·K), their weights (blocks×BLOCK×K).
 
     As in Pillow's resampling: output j has its centre at (j + ½)·n/target, the kernel is widened by n/target when
-    shrinking, cut at the rim, and normalised. In float64 up to the weights. The last block may run past `target`.
+    shrinking, cut at the rim, and normalised. Computed in float64. Past `target` the last block repeats itself.
     """
     one = torch.ones((), dtype=torch.float64)
     scale = one * n / (one * target)
     widening = torch.clamp(scale, min=1.0)
-    blocks = torch.arange(cell_count(target, BLOCK)) * BLOCK
-    centres = (blocks[:, None] + torch.arange(BLOCK) + 0.5).double() * scale
+    outputs = torch.arange(cell_count(target, BLOCK))[:, None] * BLOCK + torch.arange(BLOCK)
+    centres = (torch.clamp(outputs, max=target - 1).double() + 0.5) * scale
+    # A block spans 15 steps and 3 lobes at either end, and one pixel more for each rounding, within the picture.
+    length = torch.sym_min(((BLOCK + 2 * LOBES) * n) // target + 2 * LOBES + 2, n)
     starts = torch.floor(centres[:, :1] - LOBES * widening).long()
-    # A block spans 15 steps and 3 lobes at either end; one pixel more for each rounding.
-    length = ((BLOCK + 2 * LOBES) * n) // target + 2 * LOBES + 2
-    indices = starts + torch.arange(length)
+    indices = torch.clamp(starts, min=0, max=n - length) + torch.arange(length)
     weights = lanczos((indices[:, None] + 0.5 - centres[:, :, None]) / widening)
-    weights = weights * ((indices >= 0) & (indices < n))[:, None]
-    total = weights.sum(2, keepdim=True)
-    return replicated(indices.flatten(), n), (weights / total).float()
+    return indices.flatten(), (weights / weights.sum(2, keepdim=True)).float()
 
 
 def resized_rows(picture: Picture, target: int) -> Tensor:
     """The picture at `target` rows: float32 N×3×target×W levels."""
     rows, weights = resampling(picture.height, target)
-    return banded_product(weights, picture.take(rows).levels())[:, :, :target]
+    return banded_product(weights, picture.settled().take(rows).levels())[:, :, :target]
 
 
 def fitted(side: int, other: int, target: int) -> int:

@@ -45,7 +45,7 @@ def _vertical(picture: Picture, taps: Sequence[float], border: str) -> Tensor:
     else:
         weights = weights.expand(starts.shape[0], -1, -1)
     rows = _beyond(indices.flatten(), height, radius, border)
-    return banded_product(weights, picture.take(rows).levels())
+    return banded_product(weights, picture.settled().take(rows).levels())
 
 
 def _band(taps: Sequence[float], block: int, length: int) -> Tensor:

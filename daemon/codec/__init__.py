@@ -10,9 +10,14 @@ XMP, comments, IPTC, Photoshop blocks and further pictures in the same file are 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Protocol, cast
+
+# runtime.max_pixels is checked before OpenCV sees a picture. Its own limit (2^30 pixels, read when the library is
+# loaded, so set before) would call a larger one damaged.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 40))
 
 import cv2
 import numpy as np
@@ -43,6 +48,7 @@ _CODECS: Mapping[Format, _Codec] = {
     Format.BMP: bmp,
 }
 _WITHOUT_ALPHA = {Format.JPEG, Format.BMP}
+_WITHOUT_GRAY = {Format.WEBP}
 
 
 def probe(data: bytes, max_pixels: int) -> Header:
@@ -94,7 +100,7 @@ def encode(pixels: Pixels, alpha: Pixels | None, metadata: Metadata, format: For
     Raises:
         OutputRefused: the format cannot hold the picture: transparency in JPEG or BMP, sides beyond its limit.
     """
-    samples = _gray(pixels) if metadata.gray else None
+    samples = _gray(pixels) if metadata.gray and format not in _WITHOUT_GRAY else None
     if samples is None:
         samples = np.ascontiguousarray(pixels)
     profile = icc.fitting(metadata.icc, gray=samples.ndim == 2)

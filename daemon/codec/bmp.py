@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from daemon.codec import pillow
-from daemon.codec.values import Pixels, Plate, Scan, check_size, damaged, truncated
+from daemon.codec.values import Pixels, Plate, Scan, check_size, damaged, sensible_density, truncated
 from daemon.errors import UnsupportedPicture
 from daemon.model import EncodeOptions
 
@@ -40,7 +40,7 @@ def _scan(data: bytes, max_pixels: int) -> Scan:
     if compression in _UNCOMPRESSED and offset + stride * height > len(data):
         raise truncated()
     gray = depth <= 8 and _gray_palette(data, 14 + size, 3 if size == 12 else 4, min(colors or 256, 1 << depth))
-    density = (across / _INCHES_PER_METRE, down / _INCHES_PER_METRE) if across > 0 and down > 0 else None
+    density = sensible_density(across / _INCHES_PER_METRE, down / _INCHES_PER_METRE)
     return Scan(width, height, gray, density=density)
 
 

@@ -30,10 +30,10 @@ Keep: TypeAlias = Callable[[Entry], bool]
 
 
 class Directory(NamedTuple):
-    """A directory, and the offset of the one after it (0: none)."""
+    """A directory, and the offset of the one after it (0: none; None: the data ends before it, as EXIF's may)."""
 
     entries: list[Entry]
-    following: int
+    following: int | None
 
 
 def start(data: bytes) -> tuple[str, int]:
@@ -67,7 +67,7 @@ def read(data: bytes, order: str, offset: int, children: Children, keep: Keep) -
             if total > len(data):
                 raise ValueError("overlapping values")
     after = data[offset + 2 + 12 * count :][:4]
-    return Directory(entries, int.from_bytes(after, "little" if order == "<" else "big"))
+    return Directory(entries, struct.unpack(order + "I", after)[0] if len(after) == 4 else None)
 
 
 def _entry(data: bytes, order: str, position: int, children: Children, keep: Keep) -> Entry | None:

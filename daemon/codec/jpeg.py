@@ -10,8 +10,8 @@ import numpy as np
 import simplejpeg
 
 from daemon.codec import exif, pillow
-from daemon.codec.values import Pixels, Plate, Scan, check_size, damaged, truncated
-from daemon.errors import OutputRefused, UnsupportedPicture
+from daemon.codec.values import Pixels, Plate, Scan, check_side, check_size, damaged, sensible_density, truncated
+from daemon.errors import UnsupportedPicture
 from daemon.model import EncodeOptions
 
 _SEGMENT = struct.Struct(">BBH")
@@ -110,7 +110,7 @@ def _subsampling(factors: bytes) -> str | None:
 def _density(data: bytes, position: int) -> tuple[float, float] | None:
     unit, across, down = _DENSITY.unpack_from(data, position)
     scale = _PER_INCH.get(unit)
-    return (across * scale, down * scale) if scale and across and down else None
+    return sensible_density(across * scale, down * scale) if scale else None
 
 
 def _join(parts: list[bytes]) -> bytes | None:
@@ -146,11 +146,7 @@ def _refuse(complaint: str) -> NoReturn:
 
 def encode(plate: Plate, options: EncodeOptions) -> bytes:
     """A baseline JPEG. Chroma as in a JPEG source; otherwise 4:4:4 from quality 90 up, and 4:2:0 below."""
-    height, width = plate.samples.shape[:2]
-    if max(height, width) > _MAX_SIDE:
-        raise OutputRefused(
-            f"{width} × {height} pixels do not fit a JPEG ({_MAX_SIDE} a side); let the output end in .png or .tiff"
-        )
+    check_side(plate, "JPEG", _MAX_SIDE)
     if plate.samples.ndim == 2:
         samples, space, chroma = plate.samples[..., np.newaxis], "GRAY", "Gray"
     else:
@@ -166,7 +162,7 @@ def _with_metadata(encoded: bytes, plate: Plate) -> bytes:
     body = 2 + 2 + int.from_bytes(encoded[4:6], "big")
     head = encoded[:body]
     if plate.metadata.density:
-        across, down = (min(65535, max(1, round(value))) for value in plate.metadata.density)
+        across, down = (round(value) for value in plate.metadata.density)
         head = head[:13] + _DENSITY.pack(1, across, down) + head[18:]
     return b"".join((head, _exif_segment(plate.exif), *_icc_segments(plate.icc), encoded[body:]))
 

@@ -1,19 +1,15 @@
-"""OpenCV's decoders and encoders, with its own limits out of the way and its failures in darkroom's words."""
+"""OpenCV's decoders and encoders, with their failures in darkroom's words."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import cast
 
-# runtime.max_pixels is checked before OpenCV sees a picture; its own limit (2^30 pixels, read when the library is
-# loaded) would call a larger one damaged.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 40))
+import cv2
+import numpy as np
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-
-from daemon.codec.values import Pixels, damaged  # noqa: E402
+from daemon.codec.values import Pixels, damaged
+from daemon.errors import OutputRefused
 
 # A damaged picture is reported once, by its job; not also on stderr.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -35,8 +31,18 @@ def decode(data: bytes, flags: int) -> Pixels:
 
 
 def encode(extension: str, samples: Pixels, alpha: Pixels | None, options: Sequence[int] = ()) -> bytes:
-    """Encode H×W gray (without alpha) or H×W×3 RGB samples, and alpha, as the format of `extension`."""
-    _, encoded = cv2.imencode(extension, _channels(samples, alpha), options)
+    """Encode H×W gray (without alpha) or H×W×3 RGB samples, and alpha, as the format of `extension`.
+
+    Raises:
+        OutputRefused: OpenCV cannot.
+    """
+    try:
+        done, encoded = cv2.imencode(extension, _channels(samples, alpha), options)
+    except cv2.error:
+        done = False
+    if not done:
+        height, width = samples.shape[:2]
+        raise OutputRefused(f"{width} × {height} pixels do not fit a {extension} file; make the picture smaller")
     return encoded.tobytes()
 
 

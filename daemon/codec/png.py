@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from daemon.codec import exif, opencv, pillow
-from daemon.codec.values import Pixels, Plate, Scan, check_size, damaged, truncated
+from daemon.codec.values import Pixels, Plate, Scan, check_side, check_size, damaged, sensible_density, truncated
 from daemon.errors import UnsupportedPicture
 from daemon.model import EncodeOptions
 
@@ -28,6 +28,7 @@ _HEAD = len(_SIGNATURE) + 12 + _IHDR.size  # bytes up to the end of IHDR
 _GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _DEPTHS = {_GRAY: (1, 2, 4, 8, 16), _RGB: (8, 16), _PALETTE: (1, 2, 4, 8), _GRAY_ALPHA: (8, 16), _RGB_ALPHA: (8, 16)}
 _INCHES_PER_METRE = 1 / 0.0254
+_MAX_SIDE = 1_000_000  # pixels, libpng's limit
 _MAX_ICC = 16 << 20  # bytes a compressed profile may unfold to
 
 
@@ -64,6 +65,8 @@ def _header(data: bytes, max_pixels: int) -> Scan:
     if kind != b"IHDR" or length != _IHDR.size or depth not in _DEPTHS.get(color, ()):
         raise damaged("its header makes no sense")
     check_size(width, height, max_pixels)
+    if max(width, height) > _MAX_SIDE:
+        raise UnsupportedPicture(f"this PNG has more than {_MAX_SIDE} pixels a side; cut it into smaller pictures")
     if depth == 16:
         raise UnsupportedPicture("this PNG has 16 bits per channel, which darkroom would cut to 8; save it with 8 bits")
     return Scan(width, height, color in (_GRAY, _GRAY_ALPHA), alpha=color in (_GRAY_ALPHA, _RGB_ALPHA))
@@ -96,7 +99,7 @@ def _transparency(result: Scan, data: bytes, start: int, length: int) -> Scan:
 
 def _density(data: bytes, start: int) -> tuple[float, float] | None:
     across, down, unit = _PHYS.unpack_from(data, start)
-    return (across / _INCHES_PER_METRE, down / _INCHES_PER_METRE) if unit == 1 and across and down else None
+    return sensible_density(across / _INCHES_PER_METRE, down / _INCHES_PER_METRE) if unit == 1 else None
 
 
 def _unfold(chunk: bytes) -> bytes | None:
@@ -146,6 +149,7 @@ def _split(bgra: Pixels) -> tuple[Pixels, Pixels]:
 
 def encode(plate: Plate, options: EncodeOptions) -> bytes:
     """A PNG of 8 bits: gray, gray with alpha, RGB or RGBA, as the plate is."""
+    check_side(plate, "PNG", _MAX_SIDE)
     if plate.samples.ndim == 2 and plate.alpha is not None:  # OpenCV cannot write two channels
         return _with_metadata(pillow.encode_png(plate.samples, plate.alpha), plate)
     return _with_metadata(opencv.encode(".png", plate.samples, plate.alpha), plate)
@@ -157,7 +161,7 @@ def _with_metadata(encoded: bytes, plate: Plate) -> bytes:
     if plate.icc:
         chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(plate.icc)))
     if plate.metadata.density:
-        across, down = (min(0x7FFFFFFF, round(value * _INCHES_PER_METRE)) for value in plate.metadata.density)
+        across, down = (round(value * _INCHES_PER_METRE) for value in plate.metadata.density)
         chunks.append(_chunk(b"pHYs", _PHYS.pack(across, down, 1)))
     if plate.exif:
         chunks.append(_chunk(b"eXIf", plate.exif))

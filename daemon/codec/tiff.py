@@ -14,7 +14,7 @@ from typing import TypeAlias
 import cv2
 
 from daemon.codec import exif, ifd, opencv, pillow
-from daemon.codec.values import Pixels, Plate, Scan, check_size, damaged, truncated
+from daemon.codec.values import Pixels, Plate, Scan, check_size, damaged, sensible_density, truncated
 from daemon.errors import UnsupportedPicture
 from daemon.model import EncodeOptions
 
@@ -59,19 +59,23 @@ def _scan(data: bytes, max_pixels: int) -> Scan:
     _check_samples(tags)
     _check_storage(data, tags)
     _check_pages(data, order, directory.following)
-    gray = _first(tags, _PHOTOMETRIC, -1) in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
-    turned = _first(tags, _ORIENTATION, 1)
     values = {entry.tag: entry.value for entry in directory.entries if isinstance(entry.value, bytes)}
-    return Scan(
+    result = Scan(
         width,
         height,
-        gray,
-        orientation=turned if 1 <= turned <= 8 else 1,
+        gray=_first(tags, _PHOTOMETRIC, -1) in (_WHITE_IS_ZERO, _BLACK_IS_ZERO),
         exif=data,
         icc=values.get(_ICC),
         compression=_first(tags, _COMPRESSION, _NONE),
         density=_density(values, order, _first(tags, _UNIT, 2)),
     )
+    return _turned(result) if 5 <= _first(tags, _ORIENTATION, 1) <= 8 else result
+
+
+def _turned(result: Scan) -> Scan:
+    """Pillow turns a TIFF upright by itself (and no other format), so the scan says so and keeps orientation 1."""
+    density = result.density[::-1] if result.density else None
+    return result._replace(width=result.height, height=result.width, density=density)
 
 
 def _needed(entry: ifd.Entry) -> bool:
@@ -132,9 +136,11 @@ def _check_storage(data: bytes, tags: _Tags) -> None:
         raise truncated()
 
 
-def _check_pages(data: bytes, order: str, offset: int) -> None:
+def _check_pages(data: bytes, order: str, offset: int | None) -> None:
     """Pages after the first must be smaller copies or masks of it, as pyramids have them."""
     for _ in range(_MAX_DIRECTORIES):
+        if offset is None:
+            raise truncated()
         if offset == 0:
             return
         page = ifd.read(data, order, offset, {}, _needed)
@@ -148,7 +154,7 @@ def _check_pages(data: bytes, order: str, offset: int) -> None:
 def _density(values: Mapping[int, bytes], order: str, unit: int) -> tuple[float, float] | None:
     across, down = (_rational(values.get(tag, b""), order) for tag in (_X_DENSITY, _Y_DENSITY))
     scale = _PER_INCH.get(unit)
-    return (across * scale, down * scale) if scale and across and down else None
+    return sensible_density(across * scale, down * scale) if scale else None
 
 
 def _rational(value: bytes, order: str) -> float:

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from daemon.errors import BrokenPicture, TooManyPixels
+from daemon.errors import BrokenPicture, OutputRefused, TooManyPixels
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -85,7 +85,9 @@ class Decoded:
 
 
 class Scan(NamedTuple):
-    """What a file's own structure says, before any pixel is decoded. Width and height in pixels as *stored*.
+    """What a file's own structure says, before any pixel is decoded.
+
+    Width and height in pixels as the decoder gives them, still to be turned by `orientation`.
 
     A named tuple: it is made twice for every picture and costs a third of a frozen dataclass.
     """
@@ -128,6 +130,25 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
             f"{width} × {height} pixels are {width * height / 1e6:.1f} MP, above runtime.max_pixels "
             f"({max_pixels / 1e6:.1f} MP); make the picture smaller or raise runtime.max_pixels in config.yaml"
         )
+
+
+def check_side(plate: Plate, name: str, limit: int) -> None:
+    """Refuse a picture with more pixels a side than its output format can hold.
+
+    Raises:
+        OutputRefused: it has.
+    """
+    height, width = plate.samples.shape[:2]
+    if max(height, width) > limit:
+        raise OutputRefused(
+            f"{width} × {height} pixels do not fit a {name} ({limit} a side); "
+            "make the picture smaller or let the output end in .tiff"
+        )
+
+
+def sensible_density(across: float, down: float) -> tuple[float, float] | None:
+    """Pixels per inch as every format can write them, or None: zero and nonsense mean that nothing is known."""
+    return (across, down) if 1 <= across <= 65535 and 1 <= down <= 65535 else None
 
 
 def truncated() -> BrokenPicture:

@@ -6,13 +6,14 @@ import struct
 from collections.abc import Iterator
 
 from daemon.codec import exif, pillow
-from daemon.codec.values import Pixels, Plate, Scan, check_size, damaged, truncated
-from daemon.errors import OutputRefused, UnsupportedPicture
+from daemon.codec.values import Pixels, Plate, Scan, check_side, check_size, damaged, truncated
+from daemon.errors import UnsupportedPicture
 from daemon.model import EncodeOptions
 
 _CHUNK = struct.Struct("<4sI")
 _LOSSY = struct.Struct("<3x3sHH")
 _LOSSLESS = struct.Struct("<BI")
+_CANVAS = struct.Struct("<B3x6s")
 _ANIMATED = 0x02
 _MAX_SIDE = 16383  # pixels, the format's own limit
 
@@ -69,10 +70,9 @@ def _chunks(data: bytes, max_pixels: int) -> Iterator[tuple[bytes, int, int]]:
 def _size(data: bytes, kind: bytes, start: int, max_pixels: int) -> tuple[int, int]:
     """Width and height, from whichever of the three headers comes first."""
     if kind == b"VP8X":
-        flags = data[start]
+        flags, size = _CANVAS.unpack_from(data, start)
         if flags & _ANIMATED:
             raise UnsupportedPicture("this is an animated WebP; save one of its frames as WebP or PNG")
-        size = data[start + 4 : start + 10]
         width, height = (int.from_bytes(side, "little") + 1 for side in (size[:3], size[3:]))
     elif kind == b"VP8L":
         signature, bits = _LOSSLESS.unpack_from(data, start)
@@ -98,10 +98,6 @@ def encode(plate: Plate, options: EncodeOptions) -> bytes:
 
     Lossless keeps the colour of fully transparent pixels too.
     """
-    height, width = plate.samples.shape[:2]
-    if max(height, width) > _MAX_SIDE:
-        raise OutputRefused(
-            f"{width} × {height} pixels do not fit a WebP ({_MAX_SIDE} a side); let the output end in .png or .tiff"
-        )
+    check_side(plate, "WebP", _MAX_SIDE)
     lossless = options.webp_lossless or plate.metadata.lossless
     return pillow.encode_webp(plate, options.webp_quality, lossless)

@@ -1,0 +1,139 @@
+"""What stands in the way of an output, and what becomes of the source."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Box, Pixels, encoded
+
+
+def test_overwrite_replaces_a_foreign_file(box: Box, small: Pixels) -> None:
+    box.drop("out/cat.png", b"old")
+    box.drop("in/cat.png", small)
+    box.once()
+    assert box.picture("out/cat.png").shape == small.shape
+
+
+def test_skip_lets_it_be(box: Box, small: Pixels) -> None:
+    box.rules("on_conflict: skip")
+    box.drop("out/cat.png", b"old")
+    box.drop("in/cat.png", small)
+    box.once()
+    assert (box.folder / "out/cat.png").read_bytes() == b"old"
+    assert box.states() == {"cat.png": "skipped"} and "exists" in box.jobs()[0]["reason"]
+
+
+def test_rename_finds_a_free_name_and_comes_back_to_it(box: Box, small: Pixels) -> None:
+    box.rules("on_conflict: rename")
+    box.drop("out/cat.png", b"old")
+    box.drop("out/cat-1.png", b"older")
+    box.drop("in/cat.png", small)
+    box.once()
+    assert box.files() == ["cat-1.png", "cat-2.png", "cat.png"]
+    box.drop("in/cat.png", small[::-1].copy(), age=30)
+    box.once()
+    assert box.files() == ["cat-1.png", "cat-2.png", "cat.png"]
+    assert (box.folder / "out/cat.png").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("policy", ["rename", "skip", "overwrite"])
+def test_own_output_of_the_same_source_is_no_conflict(box: Box, small: Pixels, policy: str) -> None:
+    box.rules(f"on_conflict: {policy}")
+    box.drop("in/cat.png", small)
+    box.once()
+    box.drop("in/cat.png", small[::-1].copy(), age=30)
+    box.once()
+    assert box.files() == ["cat.png"] and set(box.states().values()) == {"done"}
+
+
+def test_two_sources_for_one_name(box: Box, small: Pixels) -> None:
+    box.rules("output: out/{stem}.png\non_conflict: rename")
+    box.drop("in/cat.png", small)
+    box.drop("in/cat.jpg", small)
+    box.drop("in/sub/cat.bmp", small)
+    box.once()
+    assert box.files() == ["cat-1.png", "cat-2.png", "cat.png"]
+
+
+def test_an_original_in_a_watched_folder_is_never_overwritten(box: Box, small: Pixels) -> None:
+    box.rules("output: in/{stem}.png\nmatch: ['*.jpg']")
+    box.drop("in/cat.png", b"an original of the user's, of another rule or none")
+    box.drop("in/cat.jpg", small)
+    box.once(check=1)
+    assert (box.folder / "in/cat.png").read_bytes().startswith(b"an original")
+    assert "watched folder" in box.jobs()[0]["reason"]
+
+
+def test_an_output_never_replaces_its_own_source(box: Box, small: Pixels) -> None:
+    box.rules("output: in/{stem}.png")
+    path = box.drop("in/cat.png", small)
+    before = path.read_bytes()
+    box.once(check=1)
+    assert path.read_bytes() == before and "own source" in box.jobs()[0]["reason"]
+
+
+def test_source_delete_and_the_same_file_dropped_again(box: Box, small: Pixels) -> None:
+    box.rules("source: delete")
+    content = encoded(small, ".png")
+    for _ in range(2):
+        path = box.drop("in/cat.png", content, age=0)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        box.once()
+        assert box.files("in") == [] and box.files() == ["cat.png"]
+        (box.folder / "out/cat.png").unlink()
+    assert len(box.jobs("--state", "done")) == 2
+
+
+def test_a_failed_source_is_kept(box: Box) -> None:
+    box.rules("source: delete")
+    box.drop("in/cat.png", b"broken")
+    box.once(check=1)
+    assert box.files("in") == ["cat.png"]
+
+
+def test_source_move(box: Box, small: Pixels) -> None:
+    box.rules("source: {move: {to: 'originals/{dir}/{name}'}}")
+    box.drop("originals/a/cat.png", b"another")
+    source = box.drop("in/a/cat.png", small)
+    content = source.read_bytes()
+    box.once()
+    assert box.files("in") == [] and box.files("originals") == ["a/cat-1.png", "a/cat.png"]
+    assert (box.folder / "originals/a/cat-1.png").read_bytes() == content
+
+
+def test_a_moved_source_is_not_taken_again(box: Box, small: Pixels) -> None:
+    box.rules("source: {move: {to: 'in/originals/{name}'}}")
+    box.drop("in/cat.png", small)
+    box.once()
+    box.once()
+    assert box.files("in") == ["originals/cat.png"] and len(box.jobs()) == 1
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a second file system at /dev/shm")
+def test_source_moves_to_another_file_system(box: Box, small: Pixels) -> None:
+    if os.stat("/dev/shm").st_dev == os.stat(box.folder).st_dev:
+        pytest.skip("/dev/shm is on the same file system as the test folder")
+    there = Path("/dev/shm") / f"darkroom-test-{os.getpid()}"
+    try:
+        box.rules(f"source: {{move: {{to: '{there}/{{name}}'}}}}")
+        content = box.drop("in/cat.png", small).read_bytes()
+        box.once()
+        assert box.files("in") == [] and (there / "cat.png").read_bytes() == content
+        assert [path.name for path in there.iterdir()] == ["cat.png"]
+    finally:
+        shutil.rmtree(there, ignore_errors=True)
+
+
+def test_transparency_into_a_format_without_it_is_refused(box: Box, small: Pixels) -> None:
+    from PIL import Image
+
+    box.rules("output: out/{stem}.jpg")
+    picture = Image.fromarray(np.dstack([small, np.full(small.shape[:2], 128, np.uint8)]))
+    (box.folder / "in").mkdir()
+    picture.save(box.folder / "in/cat.png")
+    box.once(check=1)
+    assert box.files() == ["cat.png.error.txt"]

@@ -1,0 +1,144 @@
+"""SIGKILL at any moment: nothing lost, nothing half, nothing published twice.
+
+`DARKROOM_KILL_ROUNDS` sets how many times the random kill is played (30 by default).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ENVIRONMENT, Box, Pixels, encoded, read
+from watchdog.events import FileMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+ROUNDS = int(os.environ.get("DARKROOM_KILL_ROUNDS", "30"))
+PICTURES = 300
+
+
+class Publications(FileSystemEventHandler):
+    """Counts every rename of a temporary file into place, seen from outside by inotify."""
+
+    def __init__(self) -> None:
+        self.names: Counter[str] = Counter()
+
+    def on_moved(self, event: FileSystemEvent) -> None:
+        if Path(str(event.src_path)).name.startswith(".darkroom-"):
+            self.names[Path(str(event.dest_path)).name] += 1
+
+
+@contextmanager
+def watching(folder: Path) -> Iterator[Publications]:
+    folder.mkdir(parents=True, exist_ok=True)
+    seen, observer = Publications(), Observer()
+    observer.schedule(seen, str(folder), event_filter=[FileMovedEvent])
+    observer.start()
+    try:
+        yield seen
+        time.sleep(0.7)  # watchdog holds a move back for half a second, to pair its two halves
+    finally:
+        observer.stop()
+        observer.join()
+
+
+@pytest.fixture(scope="module")
+def backlog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 JPEGs cut from a photograph, no two alike."""
+    from skimage import data
+
+    folder, photo = tmp_path_factory.mktemp("backlog"), np.asarray(data.astronaut(), np.uint8)
+    for index in range(PICTURES):
+        top, left = divmod(index * 7, 256)
+        crop = np.ascontiguousarray(photo[top : top + 200, left : left + 240])
+        (folder / f"{index:03}.jpg").write_bytes(encoded(crop, ".jpg"))
+    return folder
+
+
+def fill(box: Box, backlog: Path) -> None:
+    inbox = box.folder / "in"
+    inbox.mkdir(exist_ok=True)
+    for path in backlog.iterdir():
+        os.link(path, inbox / path.name)
+
+
+@pytest.mark.parametrize("round_", range(ROUNDS))
+def test_random_kill(box: Box, backlog: Path, round_: int) -> None:
+    chance = random.Random(round_)
+    fill(box, backlog)
+    with watching(box.folder / "out") as published:
+        for _ in range(chance.choice([1, 1, 2])):
+            daemon = box.start()
+            time.sleep(chance.uniform(0, 0.6))  # a random moment of the work is the point
+            daemon.stop(signal.SIGKILL)
+        box.once()
+    names = sorted(path.name for path in backlog.iterdir())
+    assert box.files() == names
+    assert set(box.states().values()) == {"done"} and len(box.jobs()) == PICTURES
+    for name in names:
+        assert read(box.folder / "out" / name).shape == (200, 240, 3)
+    assert published.names == Counter(names), "published other than once"
+
+
+CRASH = """
+import os, sys
+import daemon.{module} as place
+real = place.{function}
+calls = 0
+def crash(*given, **named):
+    global calls
+    calls += 1
+    if calls == {call} and {before}:
+        os._exit(9)
+    result = real(*given, **named)
+    if calls == {call}:
+        os._exit(9)
+    return result
+place.{function} = crash
+from daemon.cli import main
+sys.exit(main(["run", "--once"]))
+"""
+
+POINTS = [
+    ("stages", "write_temporary"),
+    ("publish", "sync_file"),
+    ("publish", "Ledger.intend"),
+    ("publish", "put_in_place"),
+    ("publish", "sync_folders"),
+    ("publish", "Ledger.complete"),
+    ("publish", "sources.dispose"),
+    ("sources", "Path.unlink"),
+]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(("module", "function"), POINTS, ids=[name for _, name in POINTS])
+def test_kill_at_every_step_of_publishing(box: Box, small: Pixels, module: str, function: str, before: bool) -> None:
+    box.rules("source: delete")
+    for index in range(6):
+        box.drop(f"in/{index}.png", np.roll(small, index, axis=1))
+    names = [f"{index}.png" for index in range(6)]
+    with watching(box.folder / "out") as published:
+        for call in (1, 3):
+            script = CRASH.format(module=module, function=function, call=call, before=before)
+            subprocess.run([sys.executable, "-c", script], cwd=box.folder, env=ENVIRONMENT, capture_output=True, timeout=60)
+            assert_no_source_without_output(box, names)
+        box.once()
+    assert box.files() == names and box.files("in") == []
+    assert published.names == Counter(names)
+    assert cv2.imread(str(box.folder / "out/5.png")) is not None
+
+
+def assert_no_source_without_output(box: Box, names: list[str]) -> None:
+    inbox, outbox = set(box.files("in")), set(box.files("out"))
+    assert all(name in inbox or name in outbox for name in names)

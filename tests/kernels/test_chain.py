@@ -1,0 +1,136 @@
+"""Chains: what is understood, and every fault with its place and its remedy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from kernels.chain import ChainError, Fault, Step, canonical, describe, parse_chain
+from kernels.spec import REQUIRED, Choice, Flag, Integer, Number, ParameterError, operator, operators
+
+
+def faults(raw: object) -> tuple[Fault, ...]:
+    with pytest.raises(ChainError) as caught:
+        parse_chain(raw)
+    return caught.value.faults
+
+
+def test_defaults_are_filled_in_and_sorted() -> None:
+    (step,) = parse_chain(["mosaic"])
+    assert step == Step("mosaic", (("block", 16), ("border", "reflect"), ("method", "sample")))
+
+
+@pytest.mark.parametrize("raw", ["mosaic", ["mosaic"], {"mosaic": None}, [{"mosaic": {}}], {"mosaic": {"block": 16}}])
+def test_the_ways_to_write_a_step(raw: object) -> None:
+    assert parse_chain(raw) == parse_chain("mosaic")
+
+
+def test_equal_numbers_give_equal_steps() -> None:
+    assert parse_chain({"gaussian_blur": {"sigma": 3}}) == parse_chain({"gaussian_blur": {"sigma": 3.0}})
+    assert canonical(parse_chain({"gaussian_blur": {"sigma": 3}})) == canonical(
+        parse_chain({"gaussian_blur": {"sigma": 3.0, "border": "reflect"}})
+    )
+
+
+def test_optional_parameters_stay_absent() -> None:
+    (step,) = parse_chain({"resize": {"size": 256}})
+    assert step.parameters == (("size", 256),)
+
+
+@pytest.mark.parametrize("text", ["mosaic", "[grayscale, gaussian_blur: {sigma: 2.5}, resize: {width: 7}]"])
+def test_canonical_text_reads_back(text: str) -> None:
+    chain = parse_chain(yaml.safe_load(text))
+    assert parse_chain(json.loads(canonical(chain))) == chain
+
+
+def test_describe_says_what_is_not_default() -> None:
+    chain = parse_chain(["grayscale", {"gaussian_blur": {"sigma": 3, "linear_light": True}}, {"mosaic": {"block": 8}}])
+    assert describe(chain) == "grayscale | gaussian_blur: {linear_light: true, sigma: 3} | mosaic: {block: 8}"
+
+
+FAULTS: list[tuple[object, tuple[str | int, ...], str, str]] = [
+    ([], (), "no steps", "mosaic"),
+    (None, (), "no steps", "mosaic"),
+    (["mosiac"], (0, "mosiac"), "no step is called", "did you mean mosaic?"),
+    ([{"mosaic": {"blok": 8}}], (0, "mosaic", "blok"), "no parameter", "did you mean block?"),
+    ([{"grayscale": {"x": 8}}], (0, "grayscale", "x"), "no parameter", "none"),
+    ([{"mosaic": {"block": 0}}], (0, "mosaic", "block"), "out of range", "1–4096 px"),
+    ([{"mosaic": {"block": True}}], (0, "mosaic", "block"), "true", "1–4096 px"),
+    ([{"mosaic": {"block": 8.0}}], (0, "mosaic", "block"), "whole number", "1–4096 px"),
+    ([{"mosaic": {"block": None}}], (0, "mosaic", "block"), "nothing", "1–4096 px"),
+    ([{"mosaic": {"border": "reflekt"}}], (0, "mosaic", "border"), "reflekt", "did you mean reflect?"),
+    ([{"mosaic": {"border": ["zero"]}}], (0, "mosaic", "border"), "zero", "known: reflect, zero"),
+    (["gaussian_blur"], (0, "gaussian_blur", "sigma"), "needs sigma", "0.1–100 px"),
+    ([{"gaussian_blur": {"sigma": float("nan")}}], (0, "gaussian_blur", "sigma"), "out of range", "0.1–100 px"),
+    ([{"gaussian_blur": {"sigma": float("inf")}}], (0, "gaussian_blur", "sigma"), "out of range", "0.1–100 px"),
+    ([{"gaussian_blur": {"sigma": 10**400}}], (0, "gaussian_blur", "sigma"), "out of range", "0.1–100 px"),
+    ([{"gaussian_blur": {"sigma": "3"}}], (0, "gaussian_blur", "sigma"), "not a number", "0.1–100 px"),
+    ([{"gaussian_blur": {"sigma": 3, "kernel": 4}}], (0, "gaussian_blur", "kernel"), "even", "odd"),
+    ([{"gaussian_blur": {"sigma": 3, "linear_light": 1}}], (0, "gaussian_blur", "linear_light"), "neither", "true"),
+    (["resize"], (0, "resize"), "no target", "give size"),
+    ([{"resize": {"size": 8, "width": 9}}], (0, "resize", "size"), "beside", "give size, or"),
+    ([{"mosaic": 8}], (0, "mosaic"), "not a set of parameters", "mosaic: {block: ...}"),
+    ([{"grayscale": 8}], (0, "grayscale"), "not a set of parameters", "alone"),
+    ([{"mosaic": None, "block": 8}], (0,), "block stands beside mosaic", "indent"),
+    ([7], (0,), "not a step", "name: {parameters}"),
+    ([{True: {}}], (0,), "not a step", "name: {parameters}"),
+    ([["mosaic"]], (0,), "not a step", "name: {parameters}"),
+    ([{"mosaic": {True: 8}}], (0, "mosaic", "True"), "no parameter true", "known: block"),
+]
+
+
+@pytest.mark.parametrize(("raw", "path", "problem", "remedy"), FAULTS, ids=[str(fault[0])[:50] for fault in FAULTS])
+def test_a_fault_says_where_what_and_what_to_do(raw: object, path: Any, problem: str, remedy: str) -> None:
+    (fault,) = faults(raw)
+    assert fault.path == path
+    assert problem in fault.problem
+    assert remedy in fault.remedy
+    assert "\n" not in str(fault)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    found = faults([{"mosaic": {"blok": 1, "border": "up"}}, "grascale", {"gaussian_blur": {"sigma": 0}}])
+    assert [fault.path for fault in found] == [
+        (0, "mosaic", "blok"),
+        (0, "mosaic", "border"),
+        (1, "grascale"),
+        (2, "gaussian_blur", "sigma"),
+    ]
+
+
+def test_parameters_describe_themselves() -> None:
+    assert Integer(16, 1, 4096, "px").describe() == "1–4096 px, default 16"
+    assert Integer(None, 1, 1001, "taps", odd=True).describe() == "odd, 1–1001 taps, optional"
+    assert Number(REQUIRED, 0.1, 100, "px").describe() == "0.1–100 px, required"
+    assert Choice("zero", ("reflect", "zero")).describe() == "reflect | zero, default zero"
+    assert Flag(False).describe() == "true | false, default false"
+
+
+def test_every_operator_documents_itself() -> None:
+    assert {"mosaic", "gaussian_blur", "pool_upsample", "grayscale", "resize"} <= set(operators())
+    for known in operators().values():
+        assert known.summary.endswith((".", ")")) or ":" in known.summary
+        assert all(parameter.doc for parameter in known.parameters.values())
+
+
+def test_a_name_is_taken_once_and_a_default_lies_within_its_bounds() -> None:
+    with pytest.raises(ValueError, match="two operators are called 'mosaic'"):
+        operator("mosaic")(lambda picture: picture)
+    with pytest.raises(ParameterError, match="out of range"):
+        operator("nothing", side=Integer(0, 1, 9))
+
+
+def test_reading_chains_loads_no_torch() -> None:
+    program = (
+        "import sys; from kernels.chain import parse_chain, describe, canonical; "
+        "from kernels.spec import operators; import kernels.mosaic, kernels.picture, export.store; "
+        "chain = parse_chain([name for name in ('mosaic', 'grayscale')]); describe(chain), canonical(chain); "
+        "[p.describe() for o in operators().values() for p in o.parameters.values()]; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'onnx')))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
