@@ -51,7 +51,9 @@ BACKLOGS = {"256×256": (2048, 256, 256), "1280×960": (300, 1280, 960)}
 
 def photographs() -> list[Pixels]:
     """Real photographs, RGB."""
-    return [np.asarray(picture[..., :3]) for picture in (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())]
+    return [
+        np.asarray(picture[..., :3]) for picture in (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())
+    ]
 
 
 def make_backlog(folder: Path, number: int, width: int, height: int) -> None:
@@ -64,7 +66,9 @@ def make_backlog(folder: Path, number: int, width: int, height: int) -> None:
         rows, columns = int(source.shape[0] * share), int(source.shape[1] * share)
         top = random.integers(0, source.shape[0] - rows + 1)
         left = random.integers(0, source.shape[1] - columns + 1)
-        crop = cv2.resize(source[top : top + rows, left : left + columns], (width, height), interpolation=cv2.INTER_CUBIC)
+        crop = cv2.resize(
+            source[top : top + rows, left : left + columns], (width, height), interpolation=cv2.INTER_CUBIC
+        )
         cv2.imwrite(str(folder / f"{index:05}.jpg"), crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
 
 

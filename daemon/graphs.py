@@ -7,12 +7,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from export.store import ExportError, GraphStore
-
 from daemon.errors import DarkroomError
 from daemon.model import Config, Rule
 from daemon.runtime import Runtime
 from daemon.work import Recipe
+from export.store import ExportError, GraphStore
 from kernels.chain import Chain
 
 RETRY = 5.0

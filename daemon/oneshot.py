@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from export.store import child_environment
 
 from daemon.codec import decode, encode, format_of, probe
 from daemon.errors import BlockedError, ConfigError, DarkroomError, OutputRefused
@@ -19,6 +18,7 @@ from daemon.graphs import graph_for
 from daemon.model import Config, EncodeOptions, RuntimeOptions
 from daemon.outputs import sync_file, write_temporary
 from daemon.runtime import Runtime
+from export.store import child_environment
 from kernels.chain import Chain, ChainError, canonical, describe, parse_chain
 
 

@@ -70,9 +70,9 @@ class Publisher:
         """
         current = self._drop_replaced(group)
         placed, later = self._place(current)
-        placed = self._each(placed, lambda item: sync_file(item.intent.temporary))
+        placed = self._sync(placed)
         self._ledger.intend([item.intent for item in placed])
-        renamed = self._each(placed, _rename, withdraw=True)
+        renamed = self._rename(placed, later)
         sync_folders({os.path.dirname(item.intent.target) for item in renamed})
         self.record(renamed)
         return later
@@ -129,7 +129,7 @@ class Publisher:
             self._skip(item.job, f"{item.target} exists and is not from this source (on_conflict: skip)")
             return None
         if item.rule.on_conflict is OnConflict.RENAME:
-            return _to(item, self._free_name(item, taken), exclusive=True)
+            return self._renamed(item, taken)
         if record is None and item.target.startswith(self._watched):
             raise OutputRefused(
                 f"{item.target}: a file in a watched folder that darkroom did not write stands there;"
@@ -137,34 +137,49 @@ class Publisher:
             )
         return _to(item, item.target, exclusive=False)
 
-    def _free_name(self, item: Encoded, taken: set[str]) -> str:
+    def _renamed(self, item: Encoded, taken: set[str]) -> Intent:
+        """`NAME-1`, `NAME-2`, …: the first that is free, or that this source's last output already has."""
         stem, dot, extension = item.target.rpartition(".")
         for number in count(1):
             name = f"{stem}-{number}{dot}{extension}"
             status = _status(name)
-            if name not in taken and (
-                status is None or _ours(self._ledger.written([name]).get(name), item.job, status)
-            ):
-                return name
+            ours = status is not None and _ours(self._ledger.written([name]).get(name), item.job, status)
+            if name not in taken and (status is None or ours):
+                return _to(item, name, exclusive=not ours)
         raise AssertionError("count() has no end")
 
     # -- doing ---------------------------------------------------------------------------------------------------
 
-    def _each(
-        self, items: Iterable[_Placed], act: Callable[[_Placed], None], *, withdraw: bool = False
-    ) -> list[_Placed]:
-        """Do something with every item; those for which it fails leave the group with their error."""
+    def _sync(self, items: Iterable[_Placed]) -> list[_Placed]:
+        """Make the temporary files durable; those for which that fails leave the group with their error."""
         good = list[_Placed]()
         for item in items:
             try:
-                act(item)
+                sync_file(item.intent.temporary)
                 good.append(item)
             except OSError as error:
-                if withdraw:
-                    self._ledger.withdraw([item.intent.job])
-                discard(item.intent.temporary)
-                self._failed(item.encoded.job, writing_failed(item.intent.target, error))
+                self._give_up(item, error)
         return good
+
+    def _rename(self, items: Iterable[_Placed], later: list[Encoded]) -> list[_Placed]:
+        """Rename into place. A name that somebody took in this moment is chosen anew with the next group."""
+        good = list[_Placed]()
+        for item in items:
+            intent = item.intent
+            try:
+                put_in_place(intent.temporary, intent.target, exclusive=intent.exclusive)
+                good.append(item)
+            except FileExistsError:
+                self._ledger.withdraw([intent.job])
+                later.append(item.encoded)
+            except OSError as error:
+                self._ledger.withdraw([intent.job])
+                self._give_up(item, error)
+        return good
+
+    def _give_up(self, item: _Placed, error: OSError) -> None:
+        discard(item.intent.temporary)
+        self._failed(item.encoded.job, writing_failed(item.intent.target, error))
 
     def _skip(self, job: Job, reason: str) -> None:
         move = Move(job.id, State.SKIPPED, reason)
@@ -204,10 +219,6 @@ class Publisher:
         rule = self._rules.get(job.rule)
         due = rule is not None and rule.source.action is not SourceAction.KEEP
         return Move(job.id, State.DONE, "published; recorded after a restart", output=intent.target, source_due=due)
-
-
-def _rename(item: _Placed) -> None:
-    put_in_place(item.intent.temporary, item.intent.target, exclusive=item.intent.exclusive)
 
 
 def _to(item: Encoded, target: str, *, exclusive: bool) -> Intent:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from daemon.errors import OutputRefused
-from daemon.values import UnfitError, absolute
+from daemon.unfit import UnfitError, absolute
 from kernels.spec import suggest
 
 FIELDS = {

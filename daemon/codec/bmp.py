@@ -28,16 +28,17 @@ def scan(data: bytes, max_pixels: int) -> Scan:
 
 def _scan(data: bytes, max_pixels: int) -> Scan:
     offset, size = _FILE.unpack_from(data)
-    compression, across, down, colors = 0, 0, 0, 0
+    compression, stored, across, down, colors = 0, 0, 0, 0, 0
     if size == 12:
         width, height, _, depth = _CORE.unpack_from(data, 18)
     else:
-        width, height, _, depth, compression, _, across, down, colors = _INFO.unpack_from(data, 18)
+        width, height, _, depth, compression, stored, across, down, colors = _INFO.unpack_from(data, 18)
     height = abs(height)  # negative: the rows run from the top
     check_size(width, height, max_pixels)
     _check_storage(depth, compression)
-    stride = (width * depth + 31) // 32 * 4
-    if compression in _UNCOMPRESSED and offset + stride * height > len(data):
+    if compression in _UNCOMPRESSED:
+        stored = (width * depth + 31) // 32 * 4 * height  # writers leave the field 0
+    if offset + stored > len(data):
         raise truncated()
     gray = depth <= 8 and _gray_palette(data, 14 + size, 3 if size == 12 else 4, min(colors or 256, 1 << depth))
     density = sensible_density(across / _INCHES_PER_METRE, down / _INCHES_PER_METRE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import NoReturn
 
 import numpy as np
@@ -48,40 +49,46 @@ def _scan(data: bytes, max_pixels: int) -> Scan:
     tiff: bytes | None = None
     profile: list[bytes] = []
     density: tuple[float, float] | None = None
-    position = 2
-    while True:
-        first, marker, length = _SEGMENT.unpack_from(data, position)
-        if first != 0xFF:
-            raise damaged("its segments do not follow each other")
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker in _STANDALONE:
-            position += 2
-            continue
-        body = position + 4
-        position += 2 + length
+    for marker, body, end in _segments(data):
         if marker in _HUFFMAN_FRAMES:
-            result = _frame(data, body, length - 2, max_pixels)
+            result = _frame(data, body, end - body, max_pixels)
         elif marker == _APP1 and tiff is None and data.startswith(_EXIF, body):
-            tiff = data[body + 6 : position]
+            tiff = data[body + 6 : end]
         elif marker == _APP2 and data.startswith(_ICC, body):
-            profile.append(data[body + len(_ICC) : position])
+            profile.append(data[body + len(_ICC) : end])
         elif marker == _APP0 and data.startswith(b"JFIF\0", body):
             density = _density(data, body + 7)
         elif marker in _OTHER_FRAMES:
-            raise UnsupportedPicture(
-                "this is a lossless, hierarchical or arithmetic-coded JPEG, which few programs read; "
-                "save it as an ordinary JPEG or as PNG"
-            )
-        elif marker == _SOS:
-            break
-        elif marker == _EOI:
-            raise damaged("it holds no picture data")
+            raise _uncommon()
     if result is None:
         raise damaged("it has no frame header")
     turned = exif.orientation(tiff) if tiff else 1
     return result._replace(orientation=turned, exif=tiff, icc=_join(profile) if profile else None, density=density)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, first byte behind the length, and end of every segment before the first scan."""
+    position = 2
+    while True:
+        first, marker, length = _SEGMENT.unpack_from(data, position)
+        if first != 0xFF or marker == _EOI:
+            raise damaged("its segments do not lead to picture data")
+        if marker == _SOS:
+            return
+        if marker == 0xFF:  # fill bytes may stand before any marker
+            position += 1
+        elif marker in _STANDALONE:
+            position += 2
+        else:
+            yield marker, position + 4, position + 2 + length
+            position += 2 + length
+
+
+def _uncommon() -> UnsupportedPicture:
+    return UnsupportedPicture(
+        "this is a lossless, hierarchical or arithmetic-coded JPEG, which few programs read; "
+        "save it as an ordinary JPEG or as PNG"
+    )
 
 
 def _frame(data: bytes, body: int, length: int, max_pixels: int) -> Scan:

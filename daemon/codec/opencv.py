@@ -11,6 +11,8 @@ import numpy as np
 from daemon.codec.values import Pixels, damaged
 from daemon.errors import OutputRefused
 
+# One picture per thread of the pool is the parallelism; OpenCV's own threads would fight over the same cores.
+cv2.setNumThreads(1)
 # A damaged picture is reported once, by its job; not also on stderr.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 

@@ -9,16 +9,24 @@ from codec_pictures import Array
 from PIL import Image
 
 
+NAMES = ("astronaut", "coffee", "chelsea")
+
+
+def photographs() -> dict[str, Array]:
+    """Those that come with scikit-image, uint8 H×W×3."""
+    return {name: np.ascontiguousarray(getattr(skimage.data, name)()) for name in NAMES}
+
+
 @pytest.fixture(scope="session")
 def photo() -> Image.Image:
     """A portrait, RGB, 150 wide × 110 high: odd multiples of no block size."""
-    return Image.fromarray(skimage.data.astronaut()[60:170, 150:300])
+    return Image.fromarray(photographs()["astronaut"][60:170, 150:300])
 
 
-@pytest.fixture(scope="session", params=["astronaut", "coffee", "chelsea"])
+@pytest.fixture(scope="session", params=NAMES)
 def photograph(request: pytest.FixtureRequest) -> Array:
     """Three photographs at their own size, uint8 H×W×3."""
-    return np.ascontiguousarray(getattr(skimage.data, request.param)())
+    return photographs()[request.param]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from codec_pictures import LIBRARY, LIMIT, Array, opened, saved
+from codec_pictures import LIBRARY, LIMIT, opened, saved
 from PIL import Image
 
 from daemon.codec import Format, Header, probe
@@ -117,11 +117,6 @@ def test_zero_sides_are_broken(photo: Image.Image) -> None:
         probe(bytes(data), LIMIT)
 
 
-def wide_png(mode: str) -> bytes:
-    """16 bits per channel."""
-    return saved(Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16) * 257), "PNG")
-
-
 def refused() -> dict[str, tuple[bytes, str]]:
     """Files that would come out wrong, and a piece of what is said about each."""
     small = Image.fromarray(np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3))
@@ -180,7 +175,7 @@ def test_camera_raw_in_tiff_is_refused(photo: Image.Image, number: int) -> None:
         probe(data, LIMIT)
 
 
-def test_all_refusals_are_permanent(gradient: Array) -> None:
+def test_all_refusals_are_permanent() -> None:
     for data in (*UNREAD.values(), *NO_PICTURE.values(), *(data for data, _ in refused().values())):
         with pytest.raises(PermanentError):
             probe(data, LIMIT)

@@ -15,7 +15,7 @@ from codec_pictures import LIBRARY, LIMIT, OPTIONS, Array, opened, psnr, read, r
 from PIL import Image
 
 from daemon.codec import Format, Metadata, encode, format_of, probe
-from daemon.errors import OutputRefused
+from daemon.errors import BrokenPicture, OutputRefused
 from daemon.model import EncodeOptions
 
 LOSSLESS_WEBP = EncodeOptions(webp_lossless=True)
@@ -136,14 +136,39 @@ def test_png_of_few_gray_levels_with_one_transparent(bits: int) -> None:
 
 
 def _gray_png(levels: Array, bits: int, transparent: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     digits = ((levels[..., np.newaxis] >> np.arange(bits - 1, -1, -1)) & 1).reshape(len(levels), -1)
     rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in digits)
     header = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], bits, 0, 0, 0, 0)
-    body = chunk(b"tRNS", struct.pack(">H", transparent)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body
+    return _png(header, _chunk(b"tRNS", struct.pack(">H", transparent)), rows)
+
+
+def _png(header: bytes, between: bytes, rows: bytes) -> bytes:
+    data = _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + between + data
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def test_interlaced_png(photo: Image.Image) -> None:
+    pixels = np.asarray(photo)
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    rows = b"".join(b"\0" + row.tobytes() for x, y, dx, dy in passes for row in pixels[y::dy, x::dx])
+    header = struct.pack(">IIBBBBB", photo.width, photo.height, 8, 2, 0, 0, 1)
+    assert np.array_equal(read(_png(header, b"", rows)).pixels, pixels)
+
+
+def test_run_length_bmp_and_its_truncations() -> None:
+    levels = np.array([[5, 5, 5, 9], [7, 7, 7, 7]], np.uint8)
+    palette = bytes(v for level in range(256) for v in (level, 255 - level, 0, 0))
+    body = bytes([4, 7, 0, 0, 3, 5, 1, 9, 0, 0, 0, 1])  # from the bottom row up
+    head = struct.pack("<IiiHHIIiiII", 40, 4, 2, 1, 8, 1, len(body), 0, 0, 0, 0)
+    data = b"BM" + struct.pack("<IHHI", 54 + 1024 + len(body), 0, 0, 54 + 1024) + head + palette + body
+    assert np.array_equal(read(data).pixels, np.dstack((levels * 0, 255 - levels, levels)))
+    for end in range(len(data)):
+        with pytest.raises(BrokenPicture):
+            read(data[:end])
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])

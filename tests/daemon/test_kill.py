@@ -131,7 +131,9 @@ def test_kill_at_every_step_of_publishing(box: Box, small: Pixels, module: str, 
     with watching(box.folder / "out") as published:
         for call in (1, 3):
             script = CRASH.format(module=module, function=function, call=call, before=before)
-            subprocess.run([sys.executable, "-c", script], cwd=box.folder, env=ENVIRONMENT, capture_output=True, timeout=60)
+            subprocess.run(
+                [sys.executable, "-c", script], cwd=box.folder, env=ENVIRONMENT, capture_output=True, timeout=60
+            )
             assert_no_source_without_output(box, names)
         box.once()
     assert box.files() == names and box.files("in") == []

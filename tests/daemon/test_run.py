@@ -231,7 +231,9 @@ def test_two_daemons_side_by_side_on_one_inbox(box: Box, small: Pixels, tmp_path
     (box.folder / "second.yaml").write_text(text.replace("version: 1", "version: 1\nstate_dir: var2"))
     (box.folder / "var2").mkdir()
     (box.folder / "var2/graphs").symlink_to(box.folder / "var/graphs")
-    second = subprocess.Popen(box.command("run", "-c", "second.yaml"), cwd=box.folder, env=ENVIRONMENT, stdout=subprocess.PIPE)
+    second = subprocess.Popen(
+        box.command("run", "-c", "second.yaml"), cwd=box.folder, env=ENVIRONMENT, stdout=subprocess.PIPE
+    )
     try:
         for number in range(20):
             box.drop(f"in/{number}.png", small, age=0)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
-from daemon.faults import Fault, Place, Where, dotted
-from daemon.yaml_words import YamlError, check_printable, syntax_fault
+from daemon.config.faults import Fault, Place, Where, dotted
+from daemon.config.yaml_words import YamlError, check_printable, syntax_fault
 from kernels.spec import show
 
 Data: TypeAlias = Any  # str | int | float | bool | None | list[Data] | dict[str, Data]

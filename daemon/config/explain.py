@@ -9,7 +9,8 @@ from typing import TypeAlias
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from daemon.config_model import (
+from daemon.config.faults import Fault, Where, dotted
+from daemon.config.shapes import (
     LATER,
     ConfigShape,
     EncodeShape,
@@ -19,10 +20,9 @@ from daemon.config_model import (
     SourceShape,
     WhenShape,
 )
-from daemon.config_types import FORMS, MAX_WORKERS, InnerError
-from daemon.faults import Fault, Where, dotted
-from daemon.values import UnfitError
-from daemon.yaml_source import Document
+from daemon.config.types import FORMS, MAX_WORKERS, InnerError
+from daemon.config.yaml_source import Document
+from daemon.unfit import UnfitError
 from kernels.spec import operators, show, suggest
 
 Words: TypeAlias = tuple[str, str]  # the problem and the remedy

@@ -6,7 +6,7 @@ import re
 
 import yaml
 
-from daemon.faults import Fault, Place, place_of
+from daemon.config.faults import Fault, Place, place_of
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

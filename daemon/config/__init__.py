@@ -8,15 +8,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from daemon.config_faults import fault_at, faults_of
-from daemon.config_model import ConfigShape
-from daemon.config_types import DEFAULT_STATE_DIR
+from daemon.config.explain import fault_at, faults_of
+from daemon.config.faults import Fault, Place, Where, place_of
+from daemon.config.shapes import ConfigShape
+from daemon.config.types import DEFAULT_STATE_DIR
+from daemon.config.yaml_source import Data, Document, read_yaml
+from daemon.config.yaml_words import YamlError
 from daemon.errors import ConfigError
-from daemon.faults import Fault, Place, Where, place_of
 from daemon.model import Config
-from daemon.values import UnfitError, absolute
-from daemon.yaml_source import Data, Document, read_yaml
-from daemon.yaml_words import YamlError
+from daemon.unfit import UnfitError, absolute
 
 MAX_BYTES = 1 << 20  # of the file; also bounds reading from a pipe or a device
 

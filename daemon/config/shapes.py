@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from daemon.config_types import (
+from daemon.config.types import (
     DEFAULT_STATE_DIR,
     FORMS,
     MAX_WORKERS,

@@ -1,27 +1,17 @@
-"""Single values of config.yaml that are written as text: durations, sizes, picture sizes, paths."""
+"""Single values of config.yaml that are written as text: durations, sizes, picture sizes."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from daemon.unfit import UnfitError
 from kernels.spec import show
 
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 PIXELS = {"MP": 10**6, "GP": 10**9}
-
-
-class UnfitError(ValueError):
-    """A value that cannot be used: `problem` says what is wrong with it, `remedy` what would be right."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem}; {remedy}")
-        self.problem = problem
-        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +67,3 @@ def duration(low: str | int, high: str) -> Quantity:
 
 MEMORY = Quantity("size", BYTES, "16MiB", "16384GiB", "512MiB or 1GiB")
 PICTURE_SIZE = Quantity("picture size", PIXELS, 1, "10GP", "200MP", bare=True)
-
-
-def absolute(text: str, base: Path) -> str:
-    """A path of config.yaml, absolute and normalised: `~` expanded, else relative to `base`. Raises UnfitError."""
-    if not text.strip():
-        raise UnfitError("the path is empty", "name a folder")
-    if "\0" in text:
-        raise UnfitError("the path holds a NUL character", "remove it")
-    path = os.path.expanduser(text)
-    if path.startswith("~"):
-        raise UnfitError(f"the home folder {path.split('/')[0]} is not known", f"write the whole path, or ./{path}")
-    # abspath and not Path.resolve: a folder reached by a symbolic link keeps the name that the user gave it.
-    return os.path.abspath(base / path)

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, ValidationInfo, WithJsonSchema
 
+from daemon.config.values import MEMORY, PICTURE_SIZE, duration
 from daemon.template import Template
-from daemon.values import MEMORY, PICTURE_SIZE, UnfitError, absolute, duration
+from daemon.unfit import UnfitError, absolute
 from kernels.chain import Chain, ChainError, parse_chain
 from kernels.chain import Fault as StepFault
 from kernels.spec import show, suggest
