@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from daemon.errors import BlockedError, DarkroomError
 from daemon.migrations import MIGRATIONS, migrate
-from daemon.model import Fingerprint, Job, State
+from daemon.model import EarlierResult, Fingerprint, Job, State
 
 Clock: TypeAlias = Callable[[], float]
 
@@ -94,7 +94,7 @@ class IllegalMoveError(DarkroomError):
 
 
 class Ledger:
-    """The jobs. One connection, used under a lock by the daemon's threads; any number of other processes beside it.
+    """The jobs. Threads share one ledger, and any number of processes may have one on the same file.
 
     Every method raises BlockedError when the disk does not let it, unless `patience`, called with that error, waits
     and returns True: then the transaction is tried again. DarkroomError means the file is no ledger.
@@ -111,8 +111,11 @@ class Ledger:
         self.path = path
         self._patience = patience
         self._clock = clock
+        self._timeout = timeout
         self._lock = threading.RLock()
+        self._readers = threading.local()
         self._db = _connect(path, timeout)
+        self._open = [self._db]
         try:
             with self._lock, _reported(path):
                 migrate(self._db)
@@ -121,9 +124,10 @@ class Ledger:
             raise
 
     def close(self) -> None:
-        """Close the connection; the last one folds the WAL into the file."""
+        """Close every connection; the last one folds the WAL into the file."""
         with self._lock:
-            self._db.close()
+            for connection in self._open:
+                connection.close()
 
     # -- arriving ------------------------------------------------------------------------------------------------
 
@@ -265,23 +269,20 @@ class Ledger:
     def newest(self, jobs: Sequence[Job]) -> dict[int, int]:
         """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""
         sql = "SELECT max(id) FROM jobs WHERE rule = ? AND root = ? AND relative = ?"
-        with self._lock, _reported(self.path):
-            return {
-                job.id: self._db.execute(sql, (job.rule, _text(job.root), _text(job.relative))).fetchone()[0]
-                for job in jobs
-            }
+        return {job.id: self._read(sql, (job.rule, _text(job.root), _text(job.relative)))[0][0] for job in jobs}
 
-    def same_result(self, job: Job, content: str, recipe: str) -> tuple[int, str, Fingerprint] | None:
-        """The last done job of this rule and file, if content and recipe were the same: (job, output, fingerprint)."""
+    def earlier_results(self, jobs: Sequence[Job]) -> dict[int, EarlierResult]:
+        """For each job whose file had one done under the same rule: what the last of those gave."""
         sql = (
-            "SELECT j.id, o.path, o.size, o.mtime_ns, o.inode, j.content, j.recipe FROM jobs j"
+            "SELECT j.id, j.content, j.recipe, o.path, o.size, o.mtime_ns, o.inode FROM jobs j"
             " JOIN outputs o ON o.path = j.output AND o.job = j.id"
             " WHERE j.rule = ? AND j.root = ? AND j.relative = ? AND j.state = 'done' ORDER BY j.id DESC LIMIT 1"
         )
-        rows = self._read(sql, (job.rule, _text(job.root), _text(job.relative)))
-        if not rows or rows[0][5:7] != (content, recipe):
-            return None
-        return rows[0][0], _path(rows[0][1]), Fingerprint(*rows[0][2:5])
+        found = dict[int, EarlierResult]()
+        for job in jobs:
+            for row in self._read(sql, (job.rule, _text(job.root), _text(job.relative))):
+                found[job.id] = EarlierResult(row[0], row[1], row[2], _path(row[3]), Fingerprint(*row[4:7]))
+        return found
 
     def history(self, job: int) -> list[tuple[float, State, str]]:
         """Every change of a job, oldest first: (time, state, reason)."""
@@ -323,8 +324,13 @@ class Ledger:
             _remember(db, move.job, now, move.to, move.reason)
 
     def _read(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        with self._lock, _reported(self.path):
-            return self._db.execute(sql, values).fetchall()
+        """Each thread reads through a connection of its own, so that none waits while another syncs the disk."""
+        with _reported(self.path):
+            if (reader := getattr(self._readers, "connection", None)) is None:
+                reader = self._readers.connection = _connect(self.path, self._timeout)
+                with self._lock:
+                    self._open.append(reader)
+            return list(reader.execute(sql, values).fetchall())
 
     def _write(self, body: Callable[[sqlite3.Connection], object], *, durable: bool = False) -> None:
         """One transaction. While the ledger cannot be written, `patience` decides whether to try again."""

@@ -94,6 +94,22 @@ class Rule:
     source: SourcePolicy = field(default_factory=SourcePolicy)
     retries: int = 3
 
+    @property
+    def keeps_source(self) -> bool:
+        """Whether sources stay where they are."""
+        return self.source.action is SourceAction.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierResult:
+    """What the last done job of the same rule and file gave: its content and recipe, and the output it left."""
+
+    job: int
+    content: str
+    recipe: str
+    output: str
+    fingerprint: Fingerprint
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeOptions:

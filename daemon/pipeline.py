@@ -23,7 +23,7 @@ from daemon.publish import Encoded, Publisher
 from daemon.runtime import Runtime
 from daemon.verdict import Blockades, verdict
 from daemon.work import Recipe, Work
-from daemon.workbench import WAIT, Workbench
+from daemon.workbench import WAIT, Verb, Workbench
 
 log = logging.getLogger("darkroom")
 
@@ -31,6 +31,7 @@ READ_AHEAD = 256  # jobs claimed and not yet decoded: enough that claiming in on
 CHUNK_JOBS = 16  # small pictures travel together, so that handing over costs less than the work …
 CHUNK_BYTES = 1 << 19  # … and large ones alone, so that every core has one
 GROUP = 256  # results published together at most
+GATHER = 0.1  # seconds that results wait for others on their way: a sync costs much the same for one as for many
 
 
 class Pipeline:
@@ -64,6 +65,7 @@ class Pipeline:
         self._bench: Workbench[Work] = Workbench(
             Batcher(runtime.batch_pixels),
             ahead=4 * runtime.batch_pixels,
+            runs=runtime.concurrent_runs,
             pixels_of=lambda work: work.pixels,
             memory_used=lambda: self._budget.used,
         )
@@ -81,8 +83,8 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads."""
-        bodies = [("claim", self._claim_loop), ("run", self._run_loop), ("publish", self._publish_loop)]
-        bodies += [(f"codec-{number}", self._codec_loop) for number in range(self._config.runtime.workers)]
+        bodies = [("claim", self._claim_loop), ("publish", self._publish_loop)]
+        bodies += [(f"work-{number}", self._work_loop) for number in range(self._config.runtime.workers)]
         self._threads = [
             threading.Thread(target=self._guard, args=(body,), name=name, daemon=True) for name, body in bodies
         ]
@@ -140,7 +142,8 @@ class Pipeline:
         jobs = self._ledger.claim(open_rules, room, f"taken by darkroom on the {self._runtime.device}")
         with self._count:
             self.in_flight += len(jobs)
-        works = [Work(job, self._rules[job.rule], recipes[job.rule]) for job in jobs]
+        earlier = self._ledger.earlier_results([job for job in jobs if self._rules[job.rule].keeps_source])
+        works = [Work(job, self._rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
         self._bench.add_to_decode(list(_chunks(works)))
         return bool(jobs)
 
@@ -148,23 +151,20 @@ class Pipeline:
         moves = [Move(work.job.id, State.WAITING, "handed back: darkroom was stopped") for work in works]
         self._finish([(work.job, move) for work, move in zip(works, moves, strict=True)])
 
-    # -- decoding and encoding -----------------------------------------------------------------------------------
+    # -- working -------------------------------------------------------------------------------------------------
 
-    def _codec_loop(self) -> None:
+    def _work_loop(self) -> None:
+        verbs = {Verb.DECODE: self._decode, Verb.RUN: self._run, Verb.ENCODE: self._encode}
         while not self._ending.is_set():
-            if (task := self._bench.take_codec_work()) is None:
-                continue
-            verb, chunk = task
-            if verb == "encode":
-                self._encode(chunk)
-            else:
-                self._decode(chunk)
+            if (task := self._bench.take()) is not None:
+                verb, chunk = task
+                verbs[verb](chunk)
 
     def _decode(self, chunk: Sequence[Work]) -> None:
         ready = list[tuple[Hashable, Work]]()
         for number, work in enumerate(chunk):
             try:
-                stages.begin(work, self._ledger, self._config.runtime.max_pixels)
+                stages.begin(work, self._config.runtime.max_pixels)
                 if not stages.decode_source(work, self._budget):
                     self._hand_back(self._bench.give_back(chunk[number:]))
                     break
@@ -188,15 +188,10 @@ class Pipeline:
             self._results.extend(results)
             self._results_changed.notify()
 
-    # -- running -------------------------------------------------------------------------------------------------
+    def _run(self, works: Sequence[Work]) -> None:
+        self._bench.ran(list(_chunks(self._run_or_halve(works))))
 
-    def _run_loop(self) -> None:
-        while not self._ending.is_set():
-            if (batch := self._bench.take_batch()) is not None:
-                works = self._run(batch[1])
-                self._bench.add_to_encode(list(_chunks(works)))
-
-    def _run(self, works: Sequence[Work]) -> list[Work]:
+    def _run_or_halve(self, works: Sequence[Work]) -> list[Work]:
         """Run a batch; one that fails is halved until the picture at fault stands alone. The works that came out."""
         pictures = [work.decoded.pixels for work in works if work.decoded is not None]
         try:
@@ -206,7 +201,7 @@ class Pipeline:
                 self._drop(works[0], error)
                 return []
             half = len(works) // 2
-            return self._run(works[:half]) + self._run(works[half:])
+            return self._run_or_halve(works[:half]) + self._run_or_halve(works[half:])
         for work, result in zip(works, results, strict=True):
             work.result = result
         return list(works)
@@ -215,11 +210,7 @@ class Pipeline:
 
     def _publish_loop(self) -> None:
         while not (self._ending.is_set() and not self._results):
-            with self._results_changed:
-                if not self._results:
-                    self._results_changed.wait(WAIT)
-                group = [self._results.popleft() for _ in range(min(GROUP, len(self._results)))]
-            if not group:
+            if not (group := self._take_group()):
                 continue
             try:
                 later = self.publisher.publish(group)
@@ -228,6 +219,14 @@ class Pipeline:
                 return
             with self._results_changed:
                 self._results.extendleft(reversed(later))
+
+    def _take_group(self) -> list[Encoded]:
+        """Results to publish together: what is there at once if nothing else is on its way, else a short while's."""
+        with self._results_changed:
+            deadline = time.monotonic() + GATHER
+            while len(self._results) < min(GROUP, self.in_flight) and (left := deadline - time.monotonic()) > 0:
+                self._results_changed.wait(left)
+            return [self._results.popleft() for _ in range(min(GROUP, len(self._results)))]
 
     # -- endings -------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from daemon import receipts, sources
 from daemon.errors import DarkroomError, OutputRefused, writing_failed
 from daemon.ledger import Intent, Ledger, Move, OutputRecord
-from daemon.model import Config, Fingerprint, Job, OnConflict, Rule, SourceAction, State
+from daemon.model import Config, Fingerprint, Job, OnConflict, Rule, State
 from daemon.outputs import discard, put_in_place, sync_file, sync_folders
 
 Ended = Callable[[Job, Move], None]
@@ -217,7 +217,7 @@ class Publisher:
 
     def _recovered(self, intent: Intent, job: Job) -> Move:
         rule = self._rules.get(job.rule)
-        due = rule is not None and rule.source.action is not SourceAction.KEEP
+        due = rule is not None and not rule.keeps_source
         return Move(job.id, State.DONE, "published; recorded after a restart", output=intent.target, source_due=due)
 
 

@@ -23,8 +23,9 @@ CPU_BATCH_PIXELS = 1 << 20
 class Runtime:
     """Sessions by graph file, made when first used.
 
-    `device` is `auto` or `cpu`; `threads` bounds the cores one run may use. Raises DarkroomError for a device that
-    cannot be had: a named device is never replaced silently.
+    `device` is `auto` or `cpu`. On the processor `threads` runs go side by side, each on one core: the small steps of
+    a graph are too short to be shared out (100 futex calls a picture were measured when they were). Raises
+    DarkroomError for a device that cannot be had: a named device is never replaced silently.
     """
 
     def __init__(self, device: str, threads: int) -> None:
@@ -34,7 +35,7 @@ class Runtime:
             )
         self.device = "cpu"
         self.batch_pixels = CPU_BATCH_PIXELS
-        self._threads = threads
+        self.concurrent_runs = threads
         self._sessions: dict[Path, Any] = {}
         self._lock = threading.Lock()
 
@@ -57,17 +58,15 @@ class Runtime:
     def _session(self, graph: Path) -> Any:
         with self._lock:
             if graph not in self._sessions:
-                self._sessions[graph] = _session(graph, self._threads)
+                self._sessions[graph] = _session(graph)
             return self._sessions[graph]
 
 
-def _session(graph: Path, threads: int) -> Any:
+def _session(graph: Path) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Spinning threads would take the cores from the codecs, which need them more.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # The arena only grows (onnxruntime issues 15983, 14474); with many shapes that is a leak.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False

@@ -8,8 +8,8 @@ from daemon.budget import ByteBudget
 from daemon.codec import Format, decode, encode, format_of, probe
 from daemon.conditions import unfit_color, unfit_size
 from daemon.errors import DarkroomError, TransientError
-from daemon.ledger import Ledger, Move
-from daemon.model import Fingerprint, SourceAction, State
+from daemon.ledger import Move
+from daemon.model import State
 from daemon.naming import fields_of
 from daemon.outputs import write_temporary
 from daemon.publish import Encoded
@@ -27,11 +27,11 @@ class Unwanted(DarkroomError):
     kind = "skipped"
 
 
-def begin(work: Work, ledger: Ledger, max_pixels: int) -> None:
+def begin(work: Work, max_pixels: int) -> None:
     """Read the source and its header, and decide whether the picture is wanted at all. Decodes nothing yet."""
     if work.data is None:
         work.data, work.content = read_source(work.job)
-    _refuse_repeat(work, ledger)
+    _refuse_repeat(work)
     work.header = probe(work.data, max_pixels)
     if reason := unfit_size(work.rule.when, work.header.width, work.header.height):
         raise Unwanted(reason)
@@ -81,21 +81,18 @@ def _done(work: Work, device: str, kind: Format) -> Move:
         device=device,
         content=work.content,
         recipe=work.recipe.key,
-        source_due=work.rule.source.action is not SourceAction.KEEP,
+        source_due=not work.rule.keeps_source,
     )
 
 
-def _refuse_repeat(work: Work, ledger: Ledger) -> None:
+def _refuse_repeat(work: Work) -> None:
     """A file touched or copied over itself, whose output still stands, has nothing to be done for it."""
-    if work.rule.source.action is not SourceAction.KEEP:
-        return  # the file was dropped again on purpose: the last one is gone
-    same = ledger.same_result(work.job, work.content, work.recipe.key)
-    if same is not None and _stands(same[1], same[2]):
-        raise Unwanted(f"same content as job {same[0]}, whose output stands: {same[1]}")
-
-
-def _stands(path: str, fingerprint: Fingerprint) -> bool:
+    earlier = work.earlier
+    if earlier is None or (earlier.content, earlier.recipe) != (work.content, work.recipe.key):
+        return
     try:
-        return fingerprint_of(os.stat(path)) == fingerprint
+        stands = fingerprint_of(os.stat(earlier.output)) == earlier.fingerprint
     except OSError:
-        return False
+        return
+    if stands:
+        raise Unwanted(f"same content as job {earlier.job}, whose output stands: {earlier.output}")

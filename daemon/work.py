@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.codec import Decoded, Header
-from daemon.model import Job, Rule
+from daemon.model import EarlierResult, Job, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Work:
     job: Job
     rule: Rule
     recipe: Recipe
+    earlier: EarlierResult | None = None
     data: bytes | None = None
     content: str = ""
     header: Header | None = None

@@ -1,14 +1,15 @@
 """The work that lies ready for the threads of the pipeline: what to decode, to run and to encode.
 
-One lock, one place that decides what is next: encoding before decoding, because finishing a picture frees memory and
-starting one takes it; and no decoding at all while enough lies decoded, or while memory is spent.
+One lock, one place that decides what is next: encoding first and decoding last, because finishing a picture frees
+memory and starting one takes it; and no decoding at all while enough lies decoded, or while memory is spent.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from enum import Enum, auto
 from typing import Generic, TypeAlias, TypeVar
 
 from daemon.batch import Batcher
@@ -19,14 +20,29 @@ WAIT = 0.5
 """Seconds after which a waiting thread looks up, whatever it was told (law 6)."""
 
 
+class Verb(Enum):
+    """What to do with a chunk."""
+
+    DECODE = auto()
+    RUN = auto()
+    ENCODE = auto()
+
+
 class Workbench(Generic[Item]):
     """Three heaps of work under one lock. `pixels_of` gives an item's size; `ahead` bounds the decoded pixels ready.
 
-    `memory_used` tells whether any memory is in flight: a picture that did not fit waits for some to be released.
+    At most `runs` chunks are run at a time. `memory_used` tells whether any memory is in flight: a picture that did
+    not fit waits for some to be released.
     """
 
     def __init__(
-        self, batcher: Batcher[Item], *, ahead: int, pixels_of: Callable[[Item], int], memory_used: Callable[[], int]
+        self,
+        batcher: Batcher[Item],
+        *,
+        ahead: int,
+        runs: int,
+        pixels_of: Callable[[Item], int],
+        memory_used: Callable[[], int],
     ) -> None:
         self._changed = threading.Condition()
         self._decode: deque[Chunk[Item]] = deque()
@@ -35,6 +51,8 @@ class Workbench(Generic[Item]):
         self._pixels_of = pixels_of
         self._memory_used = memory_used
         self._ahead = ahead
+        self._free_runs = runs
+        self._to_decode = 0
         self._ready_pixels = 0
         self._starved = False
         self._closed = False
@@ -42,8 +60,7 @@ class Workbench(Generic[Item]):
     @property
     def to_decode(self) -> int:
         """Items that wait to be decoded."""
-        with self._changed:
-            return sum(map(len, self._decode))
+        return self._to_decode
 
     def close(self) -> list[Item]:
         """Take no more in: threads finish what is decoded. Gives back what was not begun."""
@@ -51,6 +68,7 @@ class Workbench(Generic[Item]):
             self._closed = True
             left = [item for chunk in self._decode for item in chunk]
             self._decode.clear()
+            self._to_decode = 0
             self._changed.notify_all()
         return left
 
@@ -58,7 +76,8 @@ class Workbench(Generic[Item]):
         """Put chunks behind the others."""
         with self._changed:
             self._decode.extend(chunks)
-            self._changed.notify_all()
+            self._to_decode += sum(map(len, chunks))
+            self._changed.notify(len(chunks))
 
     def give_back(self, chunk: Chunk[Item]) -> list[Item]:
         """Put a chunk in front again, for want of memory; after `close` it is handed to the caller instead."""
@@ -66,54 +85,55 @@ class Workbench(Generic[Item]):
             if self._closed:
                 return list(chunk)
             self._decode.appendleft(chunk)
+            self._to_decode += len(chunk)
             # Checked under the lock: if everything was released meanwhile, nobody is left to wake us.
             self._starved = self._memory_used() > 0
         return []
 
     def memory_freed(self) -> None:
         """Some memory was released: decoding may go on."""
-        with self._changed:
-            self._starved = False
-            self._changed.notify_all()
+        if self._starved:
+            with self._changed:
+                self._starved = False
+                self._changed.notify_all()
 
-    def add_ready(self, items: Sequence[tuple[Hashable, Item]]) -> None:
+    def add_ready(self, items: Iterable[tuple[Hashable, Item]]) -> None:
         """Decoded items with their bucket keys."""
         with self._changed:
             for key, item in items:
                 pixels = self._pixels_of(item)
                 self._batcher.add(key, item, pixels)
                 self._ready_pixels += pixels
-            self._changed.notify_all()
+            self._changed.notify()
 
-    def add_to_encode(self, chunks: Sequence[Chunk[Item]]) -> None:
-        """Chunks of run items."""
+    def ran(self, chunks: Sequence[Chunk[Item]]) -> None:
+        """A run has ended; what came out of it is to be encoded."""
         with self._changed:
+            self._free_runs += 1
             self._encode.extend(chunks)
-            self._changed.notify_all()
+            self._changed.notify(len(chunks))
 
-    def take_batch(self) -> tuple[Hashable, Chunk[Item]] | None:
-        """What is ready to run together; None after a while without any."""
-        with self._changed:
-            if not self._batcher:
-                self._changed.wait(WAIT)
-            if not self._batcher:
-                return None
-            key, items = self._batcher.take()
-            self._ready_pixels -= sum(map(self._pixels_of, items))
-            self._changed.notify_all()
-            return key, items
-
-    def take_codec_work(self) -> tuple[str, Chunk[Item]] | None:
-        """("encode" | "decode", chunk); None after a while without any."""
+    def take(self) -> tuple[Verb, Chunk[Item]] | None:
+        """What to do next; None after a while without anything. Every RUN must be followed by `ran`."""
         with self._changed:
             if (found := self._next()) is None:
                 self._changed.wait(WAIT)
                 found = self._next()
             return found
 
-    def _next(self) -> tuple[str, Chunk[Item]] | None:
+    def _next(self) -> tuple[Verb, Chunk[Item]] | None:
         if self._encode:
-            return "encode", self._encode.popleft()
+            return Verb.ENCODE, self._encode.popleft()
+        if self._batcher and self._free_runs:
+            return Verb.RUN, self._take_batch()
         if self._decode and not self._starved and self._ready_pixels < self._ahead:
-            return "decode", self._decode.popleft()
+            chunk = self._decode.popleft()
+            self._to_decode -= len(chunk)
+            return Verb.DECODE, chunk
         return None
+
+    def _take_batch(self) -> Chunk[Item]:
+        self._free_runs -= 1
+        _, items = self._batcher.take()
+        self._ready_pixels -= sum(map(self._pixels_of, items))
+        return items

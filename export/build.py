@@ -1,13 +1,17 @@
-"""The child that exports one chain: `python -m export.build GRAPH < CHAIN`.
+"""The child that exports one chain: `python -m export.build GRAPH PARENT < CHAIN`.
 
 A child, because the daemon must not load torch (law 1), and so that an export can be stopped or crash by itself.
 Says on standard error in one line what went wrong, and on standard output, as JSON, the errno if there was one.
+Ends when the process PARENT does: a builder that is killed leaves nobody at work.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 from export.graph import EXAMPLES, export_onnx
@@ -47,8 +51,16 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 def main() -> int:
     """Build what standard input asks for. 0, or 1 with the reason."""
+    # Nothing to join: the watch lasts exactly as long as this process.
+    threading.Thread(target=_end_with, args=(int(sys.argv[2]),), daemon=True).start()
     try:
         build(parse_chain(json.load(sys.stdin)), Path(sys.argv[1]))
     except Exception as error:  # noqa: BLE001  the one place where an error of the child becomes its last line

@@ -140,7 +140,7 @@ def _locked(path: Path, patience: _Patience) -> Iterator[None]:
 
 def _run_child(chain: Chain, graph: Path, patience: _Patience) -> None:
     """Run `export.build` to its end; it never outlives this call."""
-    command = [sys.executable, "-P", "-m", "export.build", str(graph)]
+    command = [sys.executable, "-P", "-m", "export.build", str(graph), str(os.getpid())]
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C in the terminal is for the daemon, which then ends the child in good order.
     with subprocess.Popen(

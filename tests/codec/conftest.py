@@ -8,7 +8,6 @@ import skimage.data
 from codec_pictures import Array
 from PIL import Image
 
-
 NAMES = ("astronaut", "coffee", "chelsea")
 
 

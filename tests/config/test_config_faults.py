@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from daemon import yaml_source
+from daemon.config import yaml_source
 from daemon.config import load_config
 from daemon.errors import ConfigError
 

@@ -35,6 +35,22 @@ STEPS = [{name: parameters} for name in operators() for parameters in SETS.get(n
 CHAIN = ["grayscale", {"gaussian_blur": {"sigma": 3}}, {"mosaic": {"block": 8}}]
 
 
+@pytest.fixture(scope="session")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """The graph of a chain, given as `steps:` is; each is exported once."""
+    folder, made = tmp_path_factory.mktemp("graphs"), dict[str, Path]()
+
+    def export(steps: object) -> Path:
+        chain = parse_chain(steps)
+        key = canonical(chain)
+        if key not in made:
+            export_onnx(chain, path := folder / f"{len(made)}.onnx")
+            made[key] = path
+        return made[key]
+
+    return export
+
+
 @pytest.mark.parametrize("steps", STEPS, ids=str)
 def test_every_operator_has_parity(graph: Graph, steps: object) -> None:
     report = measure(parse_chain(steps), graph(steps), FULL)

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import export.store
+import kernels
 from export.store import ExportCancelled, ExportError, GraphStore
 from kernels.chain import parse_chain
 
@@ -23,6 +24,7 @@ ENSURE = (
     "import sys; from pathlib import Path; from export.store import GraphStore; from kernels.chain import parse_chain; "
 )
 ENSURE += "print(GraphStore(Path(sys.argv[1])).ensure(parse_chain('grayscale')))"
+POPEN = subprocess.Popen
 ROOT = Path(export.store.__file__).parent.parent
 
 
@@ -30,7 +32,7 @@ def another_process(folder: Path) -> subprocess.Popen[str]:
     """A second daemon that wants the same graph."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", ENSURE, str(folder)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    return POPEN(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def published(folder: Path) -> list[str]:
@@ -38,32 +40,23 @@ def published(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
 
 
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """A compiler that takes no time, in place of the child: writes a few bytes, and notes that it was called."""
-    calls: list[list[str]] = []
-    popen = subprocess.Popen
+class Compiler:
+    """In place of the child that exports: runs `program`, which by default writes a few bytes, and counts the runs."""
 
-    def start(command: list[str], **options: object) -> subprocess.Popen[str]:
-        calls.append(command)
-        program = "import sys, time; time.sleep(0.3); open(sys.argv[1], 'wb').write(b'graph')"
-        return popen([sys.executable, "-c", program, command[-1]], **options)  # type: ignore[call-overload, no-any-return]
+    program = "import sys, time; time.sleep(0.3); open(sys.argv[1], 'wb').write(b'graph')"
+    runs = 0
 
-    monkeypatch.setattr(export.store.subprocess, "Popen", start)
-    return calls
+    def start(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
+        self.runs += 1
+        return POPEN([sys.executable, "-c", self.program, *command[4:]], **options)
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A compiler that runs the program put into the list."""
-    program: list[str] = []
-    popen = subprocess.Popen
-
-    def start(command: list[str], **options: object) -> subprocess.Popen[str]:
-        return popen([sys.executable, "-c", program[0], command[-1]], **options)  # type: ignore[call-overload, no-any-return]
-
-    monkeypatch.setattr(export.store.subprocess, "Popen", start)
-    return iter([program])
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Compiler:
+    """The compiler that the stores of this process use."""
+    compiler = Compiler()
+    monkeypatch.setattr(subprocess, "Popen", compiler.start)
+    return compiler
 
 
 def test_two_processes_build_once_whatever_the_working_directory(
@@ -81,35 +74,33 @@ def test_two_processes_build_once_whatever_the_working_directory(
     assert card["created"]
 
 
-def test_threads_build_once(tmp_path: Path, stand_in: list[list[str]]) -> None:
+def test_threads_build_once(tmp_path: Path, compiler: Compiler) -> None:
     store = GraphStore(tmp_path)
     threads = [threading.Thread(target=store.ensure, args=(CHAIN,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(stand_in) == 1
+    assert compiler.runs == 1
     assert store.find(CHAIN)
 
 
-def test_a_graph_is_found_again(tmp_path: Path, stand_in: list[list[str]]) -> None:
+def test_a_graph_is_found_again(tmp_path: Path, compiler: Compiler) -> None:
     store = GraphStore(tmp_path / "deep" / "folder")
     assert store.find(CHAIN) is None
     assert store.ensure(CHAIN) == store.find(CHAIN) == GraphStore(store.directory).ensure(CHAIN)
-    assert len(stand_in) == 1
+    assert compiler.runs == 1
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".json"])
 @pytest.mark.parametrize("damage", [b"", b"{}", None])
-def test_a_damaged_graph_is_built_again(
-    tmp_path: Path, stand_in: list[list[str]], suffix: str, damage: bytes | None
-) -> None:
+def test_a_damaged_graph_is_built_again(tmp_path: Path, compiler: Compiler, suffix: str, damage: bytes | None) -> None:
     store = GraphStore(tmp_path)
     victim = store.ensure(CHAIN).with_suffix(suffix)
     victim.unlink() if damage is None else victim.write_bytes(damage)
     assert store.find(CHAIN) is None
     assert store.ensure(CHAIN).read_bytes() == b"graph"
-    assert len(stand_in) == 2
+    assert compiler.runs == 2
 
 
 def test_the_key_changes_with_all_that_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +112,7 @@ def test_the_key_changes_with_all_that_matters(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(export.store, "version", lambda name: "0")
     keys.add(store.key(CHAIN))
     (tmp_path / "mosaic.py").write_text("an operator, changed")
-    monkeypatch.setattr(export.store.kernels, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(kernels, "__path__", [str(tmp_path)])
     keys.add(store.key(CHAIN))
     (tmp_path / "mosaic.py").write_text("an operator, changed again")
     keys.add(store.key(CHAIN))
@@ -140,9 +131,9 @@ FAILURES = [
 
 @pytest.mark.parametrize(("program", "text", "number"), FAILURES)
 def test_a_failure_is_one_line_and_leaves_nothing(
-    tmp_path: Path, failing: Iterator[list[str]], program: str, text: str, number: int | None
+    tmp_path: Path, compiler: Compiler, program: str, text: str, number: int | None
 ) -> None:
-    next(failing).append(program)
+    compiler.program = program
     with pytest.raises(ExportError, match=text) as caught:
         GraphStore(tmp_path).ensure(CHAIN)
     assert "\n" not in str(caught.value)
@@ -172,8 +163,8 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
         GraphStore(tmp_path / "file" / "folder").ensure(CHAIN)
 
 
-def test_time_out_and_cancel_end_the_child_soon(tmp_path: Path, failing: Iterator[list[str]]) -> None:
-    next(failing).append("import time; time.sleep(60)")
+def test_time_out_and_cancel_end_the_child_soon(tmp_path: Path, compiler: Compiler) -> None:
+    compiler.program = "import time; time.sleep(60)"
     started = time.monotonic()
     with pytest.raises(ExportError, match=r"took more than 0.2 s"):
         GraphStore(tmp_path).ensure(CHAIN, timeout=0.2)
@@ -183,10 +174,11 @@ def test_time_out_and_cancel_end_the_child_soon(tmp_path: Path, failing: Iterato
     assert published(tmp_path) == []
 
 
-def test_a_killed_builder_leaves_nothing_half(tmp_path: Path, stand_in: list[list[str]]) -> None:
+def test_a_killed_builder_leaves_nothing_half(tmp_path: Path, compiler: Compiler) -> None:
     builder = another_process(tmp_path)
     lock = tmp_path / f"{GraphStore(tmp_path).key(CHAIN)}.lock"
-    while not lock.exists():
+    deadline = time.monotonic() + 30
+    while not lock.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
     os.killpg(builder.pid, signal.SIGKILL)

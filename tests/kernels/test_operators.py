@@ -23,6 +23,13 @@ from kernels.spec import operators
 TINY = [(1, 1), (1, 2), (2, 1), (3, 2), (3, 3), (1, 40), (40, 1), (17, 33), (31, 16)]
 
 
+@pytest.fixture(scope="session", params=["astronaut", "coffee", "chelsea"])
+def photograph(request: pytest.FixtureRequest) -> Bytes:
+    """A real picture, uint8 H×W×3: 512×512, 400×600 and 300×451. They ship in scikit-image's wheel."""
+    picture: Bytes = getattr(skimage.data, request.param)()
+    return picture
+
+
 def run(steps: object, *pictures: Bytes) -> Picture:
     """The batch after the steps, as the daemon would have it computed."""
     picture = Picture(torch.from_numpy(np.stack(pictures)))
@@ -225,7 +232,3 @@ def test_a_picture_does_not_depend_on_its_batch(steps: object) -> None:
 def test_half_levels_go_to_the_even_one() -> None:
     halves = torch.tensor([0.5, 1.5, 2.5, -3.0, 254.5, 300.0]).reshape(1, 1, 1, 6).expand(1, 3, 1, 6)
     assert Picture(halves).bytes()[0, 0, :, 0].tolist() == [0, 2, 2, 0, 254, 255]
-
-
-def test_photographs_come_with_the_wheel() -> None:
-    assert skimage.data.astronaut().shape == (512, 512, 3)
