@@ -35,7 +35,8 @@ def linear_to_srgb(levels: Tensor) -> Tensor:
 
 
 def _power(v: Tensor, exponent: float) -> Tensor:
-    # Twice as fast as Pow in ONNX Runtime on the CPU, whose Exp and Log are vectorised, and within 1e-4 levels of it.
+    # Not Pow, which ONNX Runtime does not vectorise: a whole blur of 1080p took 117 ms this way and 157 ms with Pow.
+    # Where v ≤ 0 this is −∞ or NaN on the way, and the caller takes the straight part.
     return torch.exp(exponent * torch.log(v))
 
 

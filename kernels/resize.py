@@ -38,7 +38,8 @@ def resampling(n: int, target: int) -> tuple[Tensor, Tensor]:
     outputs = torch.arange(cell_count(target, BLOCK))[:, None] * BLOCK + torch.arange(BLOCK)
     centres = (torch.clamp(outputs, max=target - 1).double() + 0.5) * scale
     # A block spans 15 steps and 3 lobes at either end, and one pixel more for each rounding, within the picture.
-    length = torch.sym_min(((BLOCK + 2 * LOBES) * n) // target + 2 * LOBES + 2, n)
+    span = ((BLOCK + 2 * LOBES) * n) // target + 2 * LOBES + 2
+    length: int = torch.sym_min(span, n)  # type: ignore[no-untyped-call]  # min() would fix a symbolic size
     starts = torch.floor(centres[:, :1] - LOBES * widening).long()
     indices = torch.clamp(starts, min=0, max=n - length) + torch.arange(length)
     weights = lanczos((indices[:, None] + 0.5 - centres[:, :, None]) / widening)

@@ -1,7 +1,7 @@
 """Separable symmetric filters at the size of the picture, in the formulation every runtime is fast at.
 
-Measured, ONNX Runtime, one CPU thread, 25 taps on 1080 × 1920 × 3 bytes: 35 ms for the whole graph, against 84 ms
-as two depthwise convolutions over the three colours.
+Measured, ONNX Runtime 1.31, one thread of an EPYC with AVX-512, 25 taps on 1080 × 1920 × 3: the whole graph, bytes to
+bytes, takes 35 ms; two depthwise convolutions over the three colours alone take 50.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _horizontal(levels: Tensor, taps: Sequence[float], border: str) -> Tensor:
     """The pass along rows of N×C×H×W levels, H a multiple of FOLD: a depthwise convolution over FOLD rows at a time.
 
     Rows are independent here, so they may pose as channels, and runtimes vectorise over channels. Measured as above:
-    13 ms, against 25 ms with the three colours as channels and 90 ms as banded products.
+    13 ms, against 25 ms with the three colours as channels and 21 ms as products over whole blocks of columns.
     """
     batch, channels, height, width = levels.shape
     radius = len(taps) // 2

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import skimage.data
-from codec_pictures import Array
 from PIL import Image
+
+from tests.codec.codec_pictures import Array
 
 NAMES = ("astronaut", "coffee", "chelsea")
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from codec_pictures import LIMIT, exif_block, read, saved
 from PIL import Image
 
 from daemon.codec import decode, probe
 from daemon.errors import BrokenPicture, PermanentError
+from tests.codec.codec_pictures import LIMIT, exif_block, read, saved
 
 # pytest turns warnings into errors; daemon.codec.pillow has Pillow keep silent about metadata it reads in vain.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

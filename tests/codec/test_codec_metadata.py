@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from codec_pictures import COMMENT, LIBRARY, MAKER_NOTE, OPTIONS, exif_block, opened, read, rewritten, saved
 from PIL import Image, ImageCms
 
 from daemon.codec import Format, Metadata, encode
+from tests.codec.codec_pictures import COMMENT, LIBRARY, MAKER_NOTE, OPTIONS, exif_block, opened, read, rewritten, saved
 
 HOLD_EXIF = [Format.JPEG, Format.PNG, Format.WEBP, Format.TIFF]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

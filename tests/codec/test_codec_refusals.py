@@ -9,11 +9,11 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from codec_pictures import LIBRARY, LIMIT, opened, saved
 from PIL import Image
 
 from daemon.codec import Format, Header, probe
 from daemon.errors import BrokenPicture, PermanentError, TooManyPixels, UnsupportedPicture
+from tests.codec.codec_pictures import LIBRARY, LIMIT, opened, saved
 
 
 def an_archive() -> bytes:

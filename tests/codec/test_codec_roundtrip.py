@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import simplejpeg
-from codec_pictures import LIBRARY, LIMIT, OPTIONS, Array, opened, psnr, read, rewritten, saved
 from PIL import Image
 
 from daemon.codec import Format, Metadata, encode, format_of, probe
 from daemon.errors import BrokenPicture, OutputRefused
 from daemon.model import EncodeOptions
+from tests.codec.codec_pictures import LIBRARY, LIMIT, OPTIONS, Array, opened, psnr, read, rewritten, saved
 
 LOSSLESS_WEBP = EncodeOptions(webp_lossless=True)
 WITH_ALPHA = (Format.PNG, Format.WEBP, Format.TIFF)

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from daemon.config import yaml_source
-from daemon.config import load_config
+from daemon.config import load_config, yaml_source
 from daemon.errors import ConfigError
 
 LINE = re.compile(r"[^\n]+:\d+:\d+: (yaml|file|[^\s:]+): [^\n;]+; [^\n]+")

@@ -16,9 +16,9 @@ import pytest
 from daemon.config import load_config
 from daemon.config.shapes import ConfigShape
 from daemon.config.values import MEMORY, PICTURE_SIZE, duration
-from daemon.unfit import UnfitError, absolute
 from daemon.errors import ConfigError
 from daemon.model import DEFAULT_MATCH, Conditions, Config, EncodeOptions, OnConflict, RuntimeOptions, SourceAction
+from daemon.unfit import UnfitError, absolute
 
 SHIPPED = Path(__file__).parents[2] / "config.yaml"
 RULE = "  - {name: a, watch: in, steps: [grayscale], output: 'out/{stem}.png'}\n"

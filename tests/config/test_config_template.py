@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.unfit import UnfitError
 from daemon.errors import OutputRefused
 from daemon.template import Template
+from daemon.unfit import UnfitError
 
 BASE = Path("/base")
 VALUES: dict[str, str | int] = {

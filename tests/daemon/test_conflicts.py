@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Box, Pixels, encoded
+
+from tests.box import Box, Pixels, encoded
 
 
 def test_overwrite_replaces_a_foreign_file(box: Box, small: Pixels) -> None:

@@ -19,9 +19,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ENVIRONMENT, Box, Pixels, encoded, read
 from watchdog.events import FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+
+from tests.box import ENVIRONMENT, Box, Pixels, encoded, read
 
 ROUNDS = int(os.environ.get("DARKROOM_KILL_ROUNDS", "30"))
 PICTURES = 300

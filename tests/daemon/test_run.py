@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ENVIRONMENT, Box, Pixels, encoded, wait_until
+
+from tests.box import ENVIRONMENT, Box, Pixels, encoded, wait_until
 
 
 def mosaic_reference(picture: Pixels, block: int = 16) -> Pixels:

@@ -43,8 +43,12 @@ def separable(levels: Array, taps: Array, border: str) -> Array:
     """As `convolve` with the outer product of `taps`, one axis after the other."""
     height, width, _ = levels.shape
     padded = pad(levels, len(taps) // 2, border)
-    rows = sum(tap * padded[i : i + height] for i, tap in enumerate(taps))
-    return sum(tap * rows[:, j : j + width] for j, tap in enumerate(taps))  # type: ignore[index, return-value]
+    rows, both = np.zeros((height, *padded.shape[1:])), np.zeros_like(levels)
+    for i, tap in enumerate(taps):
+        rows += tap * padded[i : i + height]
+    for j, tap in enumerate(taps):
+        both += tap * rows[:, j : j + width]
+    return both
 
 
 def cell_means(levels: Array, block: int) -> Array:

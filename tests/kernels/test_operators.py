@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import references as reference
 import skimage.data
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from references import Array, Bytes
 
 from kernels.chain import parse_chain
 from kernels.gaussian import gaussian_taps
@@ -19,6 +17,8 @@ from kernels.mosaic import BINOMIAL
 from kernels.picture import Picture
 from kernels.separable import blur
 from kernels.spec import operators
+from tests.kernels import references as reference
+from tests.kernels.references import Array, Bytes
 
 TINY = [(1, 1), (1, 2), (2, 1), (3, 2), (3, 3), (1, 40), (40, 1), (17, 33), (31, 16)]
 

@@ -1,0 +1,56 @@
+"""`make demo`: sample photographs into every shipped rule, one run, and where the results are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+from skimage import data
+
+from daemon import snapshot
+from daemon.config import load_config
+from daemon.model import Config
+
+CONFIG = Path(__file__).parents[1] / "config.yaml"
+
+
+def photographs() -> Iterator[tuple[str, Image.Image]]:
+    """Photographs that scikit-image ships, all free to use: (file name, picture)."""
+    yield "astronaut.jpg", Image.fromarray(data.astronaut())
+    yield "coffee.png", Image.fromarray(data.coffee())
+    yield "cat.webp", Image.fromarray(data.chelsea())
+    yield "rocket.jpg", Image.fromarray(data.rocket())
+
+
+def drop(config: Config) -> None:
+    """Save the photographs in every watched folder, each under a temporary name first, as a careful program does."""
+    for folder in {folder for rule in config.rules for folder in rule.watch}:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in photographs():
+            temporary = folder / f".{name}"
+            picture.save(temporary, format=Image.registered_extensions()[Path(name).suffix], quality=92)
+            temporary.replace(folder / name)
+
+
+def main() -> int:
+    """The exit status of the run; 0 if a daemon that runs already has the pictures now."""
+    config = load_config(CONFIG)
+    drop(config)
+    status = 0
+    if snapshot.alive(config.state_dir):
+        print("A darkroom is running here already: it has the pictures now.")
+    else:
+        status = subprocess.run(
+            [sys.executable, "-m", "daemon.cli", "run", "--once", "-c", str(CONFIG)], check=False
+        ).returncode
+    print("\nThe results:")
+    for rule in config.rules:
+        print(f"  {rule.name:12} {rule.output.folder}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""A box: a folder with a config.yaml, driven through the real command line. Rules in, files out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+REPOSITORY = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+MOSAIC = "[mosaic: {block: 16}]"
+Pixels = NDArray[np.uint8]
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 30.0, what: str = "the condition") -> Any:
+    """Poll until `condition()` is true and give its value; fail the test after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come true within {timeout} s"
+        time.sleep(0.01)
+    return found
+
+
+class Daemon:
+    """A `darkroom run` in a process of its own; its lines are collected in a file."""
+
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self.log = folder / f"daemon-{time.monotonic_ns()}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines()
+
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: self.said("ready") or self.process.poll() is not None, what="ready")
+        assert self.process.poll() is None, self.lines
+
+    def stop(self, number: int = signal.SIGINT, timeout: float = 15.0) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+
+class Box:
+    """One configuration in a folder of its own, with the graphs of the session already in its store."""
+
+    def __init__(self, folder: Path, graphs: Path) -> None:
+        self.folder = folder
+        self._daemons: list[Daemon] = []
+        shutil.copytree(graphs, folder / "var" / "graphs")
+        self.rules()
+
+    def rules(self, text: str = "", *, head: str = "settle: 100ms", steps: str = MOSAIC) -> None:
+        """Write config.yaml: one rule `mosaic` from `in` to `out`, with `text` as its further keys."""
+        self.write_config(
+            f"version: 1\n{head}\nrules:\n  - name: mosaic\n    watch: in\n    steps: {steps}\n"
+            + ("" if "output:" in text else "    output: out/{dir}/{stem}.{ext}\n")
+            + "".join(f"    {line}\n" for line in text.splitlines())
+        )
+
+    def write_config(self, text: str) -> None:
+        (self.folder / "config.yaml").write_text(text)
+
+    def drop(self, name: str, content: Pixels | bytes, age: float = 60.0) -> Path:
+        """Put a picture (RGB) or bytes at `name`, by default long enough ago to be still."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else encoded(content, path.suffix))
+        if age:
+            os.utime(path, (time.time() - age, time.time() - age))
+        return path
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "daemon.cli", *words]
+
+    def darkroom(self, *words: str, check: int | None = 0, timeout: float = 90.0) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        done = subprocess.run(
+            self.command(*words), cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout
+        )
+        assert check is None or done.returncode == check, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def once(self, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+        return self.darkroom("run", "--once", check=check)
+
+    def start(self, *, ready: bool = True, **environment: str) -> Daemon:
+        daemon = Daemon(self.command("run"), self.folder, ENVIRONMENT | environment)
+        self._daemons.append(daemon)
+        if ready:
+            daemon.wait_ready()
+        return daemon
+
+    def close(self) -> None:
+        for daemon in self._daemons:
+            if daemon.process.poll() is None:
+                daemon.process.kill()
+                daemon.process.wait()
+
+    def files(self, folder: str = "out") -> list[str]:
+        """Every file below a folder, hidden ones included, sorted."""
+        root = self.folder / folder
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+    def picture(self, name: str) -> Pixels:
+        return read(self.folder / name)
+
+    def jobs(self, *words: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.darkroom("jobs", "--json", *words).stdout)
+        return found
+
+    def states(self) -> dict[str, str]:
+        """The newest state of each source, by name."""
+        return {Path(job["source"]).name: job["state"] for job in reversed(self.jobs())}
+
+
+def encoded(pixels: Pixels, suffix: str) -> bytes:
+    done, buffer = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    assert done
+    return buffer.tobytes()
+
+
+def read(path: Path) -> Pixels:
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    assert pixels is not None, path
+    return np.asarray(pixels, np.uint8)

@@ -1,0 +1,90 @@
+"""The documentation is true: its YAML is parsed, its links lead somewhere, every operator and key is described."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from daemon.config import load_config
+from kernels.chain import parse_chain
+from kernels.spec import operators
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
+NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
+BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def snippets() -> list[Any]:
+    return [
+        pytest.param(match.group(1), id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, match in enumerate(BLOCK.finditer(page.read_text(encoding="utf-8")))
+    ]
+
+
+def completed(text: str) -> str:
+    """A snippet as a whole config.yaml: steps get a rule around them, rules a version, keys a rule of their own."""
+    data = yaml.safe_load(text)
+    if isinstance(data, dict) and "version" in data:
+        return text
+    shell: dict[str, Any] = {"version": 1}
+    rule = {"name": "example", "watch": "in", "steps": ["grayscale"], "output": "out/{stem}.{ext}"}
+    if isinstance(data, dict) and set(data) & {"rules", "runtime", "settle", "rescan", "state_dir"}:
+        return yaml.safe_dump({**shell, "rules": [rule], **data})
+    assert isinstance(data, dict), f"a snippet must be a mapping: {text}"
+    return yaml.safe_dump({**shell, "rules": [{**rule, **data}]})
+
+
+@pytest.mark.parametrize("text", snippets())
+def test_yaml_is_parsed(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(completed(text), encoding="utf-8")
+    load_config(path)
+
+
+def test_shipped_configuration_has_no_faults() -> None:
+    assert load_config(REPOSITORY / "config.yaml").rules
+
+
+@pytest.mark.parametrize("name", list(operators()))
+def test_every_operator_is_documented(name: str) -> None:
+    page = (REPOSITORY / "docs" / "operators.md").read_text(encoding="utf-8")
+    assert f"## {name}" in page, f"add a '## {name}' section to docs/operators.md"
+    section = page.split(f"## {name}\n")[1].split("\n## ")[0]
+    for parameter in operators()[name].parameters:
+        assert f"`{parameter}`" in section, f"docs/operators.md: {name} does not tell of {parameter}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_dependency_is_explained_and_pinned() -> None:
+    import tomllib
+
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    page = (REPOSITORY / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
+    pins = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").lower()
+    for requirement in wanted:
+        name = re.split(r"[<>=!~ ]", requirement)[0].lower()
+        assert name in page, f"docs/dependencies.md does not say why {name} is here"
+        assert f"\n{name}==" in pins, f"constraints.txt does not pin {name}"
+
+
+def test_changelog_tells_of_this_version() -> None:
+    declared = re.search(r'^version = "(.+)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    assert declared and f"## {declared.group(1)}" in (REPOSITORY / "CHANGELOG.md").read_text()
+
+
+def test_steps_in_readme_commands_parse() -> None:
+    for steps in re.findall(r"darkroom apply '(.+?)'", "".join(page.read_text() for page in PAGES)):
+        parse_chain(yaml.safe_load(steps))

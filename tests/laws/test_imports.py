@@ -1,0 +1,80 @@
+"""The laws of the house that can be read off the imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+FLOORS = {"kernels": set[str](), "export": {"kernels"}, "daemon": {"kernels", "export"}}
+"""Which floors each may use. Nothing points up."""
+
+ROOMS = {
+    "torch": {"kernels/backend.py", "export/graph.py", "export/build.py", "export/parity.py"},
+    "onnx": {"export/graph.py", "export/build.py", "export/parity.py"},
+    "onnxruntime": {"daemon/runtime.py", "export/parity.py"},
+    "sqlite3": {"daemon/ledger.py", "daemon/migrations.py"},
+    "pydantic": {"daemon/config/"},
+    "pydantic_core": {"daemon/config/"},
+    "yaml": {"daemon/config/", "daemon/oneshot.py"},
+    "cv2": {"daemon/codec/"},
+    "simplejpeg": {"daemon/codec/"},
+    "PIL": {"daemon/codec/"},
+    "watchdog": {"daemon/watch.py"},
+    "rich": {"daemon/display.py"},
+    "argparse": {"daemon/cli.py"},
+}
+"""Each library is known to these rooms only; a folder stands for everything in it."""
+
+SOURCES = sorted(path for floor in FLOORS for path in (REPOSITORY / floor).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of what a file imports anywhere, except under TYPE_CHECKING (types cost nothing)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found = set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[str(path.relative_to(REPOSITORY)) for path in SOURCES])
+def test_a_file_knows_only_what_its_room_may(path: Path) -> None:
+    name = str(path.relative_to(REPOSITORY))
+    floor = name.partition("/")[0]
+    for module in imported(path):
+        assert module not in FLOORS.keys() - FLOORS[floor] - {floor}, f"{name} imports {module}: that points up"
+        rooms = ROOMS.get(module)
+        allowed = rooms is None or any(name == room or (room[-1] == "/" and name.startswith(room)) for room in rooms)
+        assert allowed, f"{name} imports {module}, which only {sorted(rooms or ())} may"
+
+
+@pytest.mark.parametrize("module", ["daemon.service", "daemon.cli", "daemon.config", "daemon.why", "kernels.mosaic"])
+def test_importing_it_loads_no_torch(module: str) -> None:
+    script = f"import sys, {module}; from kernels.spec import operators; operators(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
+
+
+def test_only_the_ledger_changes_a_state() -> None:
+    for path in SOURCES:
+        if path.name not in ("ledger.py", "migrations.py"):
+            text = path.read_text(encoding="utf-8")
+            assert "UPDATE jobs" not in text and "INSERT INTO jobs" not in text, path
+
+
+def test_every_package_is_installed() -> None:
+    """A folder with Python in it that pyproject.toml forgets would be missing from an installed darkroom."""
+    declared = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    for package in sorted({str(path.parent.relative_to(REPOSITORY)).replace("/", ".") for path in SOURCES}):
+        assert f'"{package}"' in declared, package
