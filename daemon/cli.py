@@ -12,8 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.errors import ConfigError, DarkroomError
-from daemon.model import State
+# NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from daemon.errors import ConfigError, DarkroomError  # noqa: E402
+from daemon.model import State  # noqa: E402
 
 OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from daemon.errors import BlockedError
 from daemon.ledger import Arrival, Ledger
@@ -129,35 +129,30 @@ class Intake:
 
     def _consider(self, root: str, sightings: Sequence[Sighting]) -> None:
         """Enter what is new and provably still; hold what is new and not."""
-        ready = dict[Rule, list[Sighting]]()
-        for rule, new in self._unknown(root, sightings).items():
-            for sighting in new:
-                if self._settler.still(sighting, time.time()):
-                    ready.setdefault(rule, []).append(sighting)
-                else:
-                    self._settler.hold(sighting, time.monotonic())
+        ready = list[tuple[Rule, Sighting]]()
+        for rule, sighting in self._unknown(root, sightings):
+            if self._settler.still(sighting, time.time()):
+                ready.append((rule, sighting))
+            else:
+                self._settler.hold(sighting, time.monotonic())
         self._enter(root, ready)
 
-    def _unknown(self, root: str, sightings: Sequence[Sighting]) -> dict[Rule, list[Sighting]]:
-        """By rule, the files it matches that darkroom did not write and that the ledger has no job for."""
-        wanted = {rule: [s for s in sightings if _takes(rule, s.relative)] for rule in self._rules[root]}
-        paths = {f"{root}/{s.relative}" for taken in wanted.values() for s in taken}
+    def _unknown(self, root: str, sightings: Sequence[Sighting]) -> Iterator[tuple[Rule, Sighting]]:
+        """The files that a rule matches, that darkroom did not write, and that the ledger has no job for."""
+        wanted = [(rule, [s for s in sightings if _takes(rule, s.relative)]) for rule in self._rules[root]]
+        paths = {f"{root}/{s.relative}" for _, taken in wanted for s in taken}
         ours = self._ledger.written(sorted(paths)) if paths else {}
-        unknown = dict[Rule, list[Sighting]]()
-        for rule, taken in wanted.items():
+        for rule, taken in wanted:
             known = self._ledger.latest(rule.name, root, [s.relative for s in taken]) if taken else {}
             for sighting in taken:
                 record = ours.get(f"{root}/{sighting.relative}")
                 written = record is not None and record.fingerprint == sighting.fingerprint
                 if not written and known.get(sighting.relative) != sighting.fingerprint:
-                    unknown.setdefault(rule, []).append(sighting)
-        return unknown
+                    yield rule, sighting
 
-    def _enter(self, root: str, ready: dict[Rule, list[Sighting]]) -> None:
+    def _enter(self, root: str, ready: Iterable[tuple[Rule, Sighting]]) -> None:
         reason = f"found, still for {self._config.settle:g} s"
-        arrivals = [
-            Arrival(rule.name, root, s.relative, s.fingerprint, reason) for rule, found in ready.items() for s in found
-        ]
+        arrivals = [Arrival(rule.name, root, s.relative, s.fingerprint, reason) for rule, s in ready]
         if arrivals:
             self._ledger.add(arrivals)
             self._arrived()

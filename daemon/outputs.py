@@ -27,8 +27,7 @@ def temporary_for(target: str, job: int) -> str:
 def write_temporary(target: str, job: int, data: bytes) -> tuple[str, Fingerprint]:
     """Write `data` beside `target`, making its folder if need be; the temporary path and fingerprint.
 
-    The kernel is asked to start writing it out at once (POSIX_FADV_DONTNEED does that on Linux), so that the sync of
-    the whole group finds most of the work done. Raises BlockedError or OutputRefused.
+    Raises BlockedError or OutputRefused.
     """
     temporary = temporary_for(target, job)
     try:
@@ -39,7 +38,6 @@ def write_temporary(target: str, job: int, data: bytes) -> tuple[str, Fingerprin
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
             _write_all(descriptor, data)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             return temporary, fingerprint_of(os.fstat(descriptor))
         finally:
             os.close(descriptor)

@@ -114,6 +114,9 @@ class Pipeline:
         while self.in_flight and time.monotonic() < deadline:
             self._ending.wait(0.02)
         self._ending.set()
+        self._bench.wake_all()
+        with self._results_changed:
+            self._results_changed.notify_all()
         for thread in self._threads:
             thread.join(max(0.1, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
@@ -223,6 +226,8 @@ class Pipeline:
     def _take_group(self) -> list[Encoded]:
         """Results to publish together: what is there at once if nothing else is on its way, else a short while's."""
         with self._results_changed:
+            if not self._results:
+                self._results_changed.wait(WAIT)
             deadline = time.monotonic() + GATHER
             while len(self._results) < min(GROUP, self.in_flight) and (left := deadline - time.monotonic()) > 0:
                 self._results_changed.wait(left)

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from daemon import snapshot
+from daemon.allocator import keep_pages, spare_the_collector
 from daemon.display import Display
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
@@ -70,6 +71,8 @@ class Service:
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
+        keep_pages()
+        spare_the_collector()
         try:
             self._start()
             self._loop()

@@ -72,6 +72,11 @@ class Workbench(Generic[Item]):
             self._changed.notify_all()
         return left
 
+    def wake_all(self) -> None:
+        """Let every waiting thread look up."""
+        with self._changed:
+            self._changed.notify_all()
+
     def add_to_decode(self, chunks: Sequence[Chunk[Item]]) -> None:
         """Put chunks behind the others."""
         with self._changed:
