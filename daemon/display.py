@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-
 
 class Display(Protocol):
     """Where lines and numbers go."""
@@ -38,6 +35,9 @@ class Live:
     """A terminal: the same lines, above a bar with backlog, pictures per second and time left."""
 
     def __init__(self) -> None:
+        from rich.console import Console  # only a terminal pays for it
+        from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
         self._progress = Progress(*columns, console=Console(highlight=False, soft_wrap=True), transient=True)
         self._task: TaskID = self._progress.add_task("darkroom", total=None, told="waiting for pictures")

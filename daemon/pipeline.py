@@ -27,7 +27,8 @@ from daemon.workbench import WAIT, Verb, Workbench
 
 log = logging.getLogger("darkroom")
 
-READ_AHEAD = 256  # jobs claimed and not yet decoded: enough that claiming in one transaction costs next to nothing
+READ_AHEAD = 1024  # jobs claimed and not yet decoded, at most: workers must not wait for a transaction
+CLAIM = 256  # jobs claimed in one transaction
 CHUNK_JOBS = 16  # small pictures travel together, so that handing over costs less than the work …
 CHUNK_BYTES = 1 << 19  # … and large ones alone, so that every core has one
 GROUP = 256  # results published together at most
@@ -136,11 +137,11 @@ class Pipeline:
 
     def _claim(self) -> bool:
         """Take jobs over from the ledger; whether there were any."""
-        room = READ_AHEAD - self._bench.to_decode
+        room = min(CLAIM, READ_AHEAD - self._bench.to_decode)
         now = time.time()
         recipes = {rule: recipe for rule in self._rules if (recipe := self._recipe_of(rule)) is not None}
         open_rules = [rule for rule in recipes if self.blockades.open(rule, now)]
-        if room < READ_AHEAD // 2 or not open_rules:
+        if room < CLAIM or not open_rules:
             return False
         jobs = self._ledger.claim(open_rules, room, f"taken by darkroom on the {self._runtime.device}")
         with self._count:
@@ -176,7 +177,7 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 - one picture must not end the thread; the job tells
                 self._drop(work, error)
         self._bench.add_ready(ready)
-        if self._bench.to_decode < READ_AHEAD // 2:
+        if self._bench.to_decode <= READ_AHEAD - CLAIM:
             self._feed.set()
 
     def _encode(self, chunk: Sequence[Work]) -> None:

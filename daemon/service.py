@@ -27,6 +27,7 @@ from daemon.tally import Tally
 from kernels.chain import describe
 
 TICK = 0.1
+TICK_ONCE = 0.02
 STOP_WITHIN = 2.0
 """Seconds a stop may take to finish what is decoded; the rest is handed back to the ledger."""
 GIVE_UP = 15.0
@@ -100,7 +101,7 @@ class Service:
 
     def _loop(self) -> None:
         published = 0.0
-        while not self._stop.wait(TICK) and not self._fatal and not self._pipeline.fatal:
+        while not self._stop.wait(TICK_ONCE if self._once else TICK) and not self._fatal and not self._pipeline.fatal:
             self._show()
             if time.monotonic() - published >= 1.0:
                 published = time.monotonic()
