@@ -154,7 +154,7 @@ def write_config(box: Path, inbox: Path, graphs: Path) -> Path:
     shutil.copytree(graphs, box / "var" / "graphs")
     config = box / "config.yaml"
     config.write_text(
-        "version: 1\n" + os.environ.get("BENCH_HEAD","") + "rules:\n  - name: mosaic\n"
+        "version: 1\n" + os.environ.get("BENCH_HEAD", "") + "rules:\n  - name: mosaic\n"
         f"    watch: {inbox}\n    steps: [mosaic: {{block: {BLOCK}}}]\n    output: out/{{stem}}.{{ext}}\n"
     )
     return config

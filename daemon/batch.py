@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -27,16 +27,28 @@ class Batcher(Generic[Item]):
         """Make an item of so many pixels ready; equal keys may run together."""
         self._buckets.setdefault(key, deque()).append((item, pixels))
 
+    def next_pixels(self) -> int:
+        """Pixels of what `take` would give; 0 when nothing is ready."""
+        return sum(size for _, size in self._within_budget(next(iter(self._buckets.values()), deque())))
+
     def take(self) -> tuple[Hashable, Sequence[Item]]:
         """The oldest bucket's items up to the budget, at least one; raises LookupError when nothing is ready."""
         if not self._buckets:
             raise LookupError("nothing is ready")
         key = next(iter(self._buckets))
-        bucket, taken, pixels = self._buckets.pop(key), list[Item](), 0
-        while bucket and (not taken or pixels + bucket[0][1] <= self.budget):
-            item, size = bucket.popleft()
-            taken.append(item)
-            pixels += size
+        bucket = self._buckets.pop(key)
+        taken = [item for item, _ in self._within_budget(bucket)]
+        for _ in taken:
+            bucket.popleft()
         if bucket:
             self._buckets[key] = bucket  # re-entered last: other shapes get their turn
         return key, taken
+
+    def _within_budget(self, bucket: Iterable[tuple[Item, int]]) -> list[tuple[Item, int]]:
+        chosen, pixels = list[tuple[Item, int]](), 0
+        for item, size in bucket:
+            if chosen and pixels + size > self.budget:
+                break
+            chosen.append((item, size))
+            pixels += size
+        return chosen

@@ -9,14 +9,14 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from daemon.errors import ConfigError, DarkroomError  # noqa: E402
-from daemon.model import State  # noqa: E402
+from daemon.errors import ConfigError, DarkroomError
+from daemon.model import State
 
 OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
 
@@ -191,7 +191,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands, name, command, text, *, config=False):  # type: ignore[no-untyped-def]
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    text: str,
+    *,
+    config: bool = False,
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(command=command)
     if config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -83,6 +84,8 @@ class Service:
             raise DarkroomError(f"internal error ({self._fatal[0]!r}); nothing is lost, start darkroom again")
         if not clean:
             self._display.line("stopped while a picture was being worked on; it is taken up again at the next start")
+            sys.stdout.flush()
+            os._exit(self._exit_status())  # a thread deep in a codec cannot be joined, and must not hold up the end
         return self._exit_status()
 
     def _start(self) -> None:

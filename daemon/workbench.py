@@ -31,8 +31,8 @@ class Verb(Enum):
 class Workbench(Generic[Item]):
     """Three heaps of work under one lock. `pixels_of` gives an item's size; `ahead` bounds the decoded pixels ready.
 
-    At most `runs` chunks are run at a time. `memory_used` tells whether any memory is in flight: a picture that did
-    not fit waits for some to be released.
+    At most `runs` chunks are run at a time, and beside another one no more than `run_pixels` altogether.
+    `memory_used` tells whether any memory is in flight: a picture that did not fit waits for some to be released.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Workbench(Generic[Item]):
         *,
         ahead: int,
         runs: int,
+        run_pixels: int,
         pixels_of: Callable[[Item], int],
         memory_used: Callable[[], int],
     ) -> None:
@@ -51,7 +52,9 @@ class Workbench(Generic[Item]):
         self._pixels_of = pixels_of
         self._memory_used = memory_used
         self._ahead = ahead
-        self._free_runs = runs
+        self._runs = runs
+        self._run_pixels = run_pixels
+        self._running: dict[int, int] = {}
         self._to_decode = 0
         self._ready_pixels = 0
         self._starved = False
@@ -111,12 +114,12 @@ class Workbench(Generic[Item]):
                 self._ready_pixels += pixels
             self._changed.notify()
 
-    def ran(self, chunks: Sequence[Chunk[Item]]) -> None:
-        """A run has ended; what came out of it is to be encoded."""
+    def ran(self, batch: Chunk[Item], chunks: Sequence[Chunk[Item]]) -> None:
+        """The run of a batch has ended; what came out of it is to be encoded."""
         with self._changed:
-            self._free_runs += 1
+            self._running.pop(id(batch))
             self._encode.extend(chunks)
-            self._changed.notify(len(chunks))
+            self._changed.notify(1 + len(chunks))
 
     def take(self) -> tuple[Verb, Chunk[Item]] | None:
         """What to do next; None after a while without anything. Every RUN must be followed by `ran`."""
@@ -129,7 +132,7 @@ class Workbench(Generic[Item]):
     def _next(self) -> tuple[Verb, Chunk[Item]] | None:
         if self._encode:
             return Verb.ENCODE, self._encode.popleft()
-        if self._batcher and self._free_runs:
+        if self._batcher and self._may_run():
             return Verb.RUN, self._take_batch()
         if self._decode and not self._starved and self._ready_pixels < self._ahead:
             chunk = self._decode.popleft()
@@ -138,7 +141,14 @@ class Workbench(Generic[Item]):
         return None
 
     def _take_batch(self) -> Chunk[Item]:
-        self._free_runs -= 1
         _, items = self._batcher.take()
-        self._ready_pixels -= sum(map(self._pixels_of, items))
+        pixels = sum(map(self._pixels_of, items))
+        self._ready_pixels -= pixels
+        self._running[id(items)] = pixels
         return items
+
+    def _may_run(self) -> bool:
+        if not self._running:
+            return True
+        pixels = sum(self._running.values()) + self._batcher.next_pixels()
+        return len(self._running) < self._runs and pixels <= self._run_pixels

@@ -92,7 +92,13 @@ class Box:
     def darkroom(self, *words: str, check: int | None = 0, timeout: float = 90.0) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
         done = subprocess.run(
-            self.command(*words), cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout
+            self.command(*words),
+            cwd=self.folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
         assert check is None or done.returncode == check, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

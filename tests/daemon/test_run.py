@@ -24,7 +24,7 @@ def mosaic_reference(picture: Pixels, block: int = 16) -> Pixels:
     taps = np.array([1, 4, 6, 4, 1]) / 16
     cells = sum(tap * cells[index : index + len(rows)] for index, tap in enumerate(taps))
     cells = sum(tap * cells[:, index : index + len(columns)] for index, tap in enumerate(taps))
-    small = np.rint(np.clip(cells, 0, 255)).astype(np.uint8)
+    small: Pixels = np.rint(np.clip(cells, 0, 255)).astype(np.uint8)
     return small[np.arange(height) // block][:, np.arange(width) // block]
 
 

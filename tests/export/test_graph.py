@@ -64,7 +64,7 @@ def test_the_sizes_that_parity_looks_at() -> None:
 
 
 def test_a_chain_is_one_graph_without_rounding_between_steps(graph: Graph) -> None:
-    photograph: np.ndarray = skimage.data.astronaut()  # type: ignore[no-untyped-call]
+    photograph: np.ndarray = skimage.data.astronaut()
     (given,) = open_session(graph(CHAIN)).run([OUTPUT], {INPUT: photograph[None]})
     difference = np.abs(given[0].astype(int) - np.rint(float64_chain(photograph)))
     assert difference.max() <= 1
