@@ -106,8 +106,9 @@ class Box:
     def once(self, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         return self.darkroom("run", "--once", check=check)
 
-    def start(self, *, ready: bool = True, **environment: str) -> Daemon:
-        daemon = Daemon(self.command("run"), self.folder, ENVIRONMENT | environment)
+    def start(self, *words: str, ready: bool = True, **environment: str) -> Daemon:
+        """Start the daemon; `words` are further words of its command line."""
+        daemon = Daemon(self.command("run", *words), self.folder, ENVIRONMENT | environment)
         self._daemons.append(daemon)
         if ready:
             daemon.wait_ready()

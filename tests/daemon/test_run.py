@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.box import ENVIRONMENT, Box, Pixels, encoded, wait_until
+from tests.box import Box, Pixels, encoded, wait_until
 
 
 def mosaic_reference(picture: Pixels, block: int = 16) -> Pixels:
@@ -232,17 +231,11 @@ def test_two_daemons_side_by_side_on_one_inbox(box: Box, small: Pixels, tmp_path
     (box.folder / "second.yaml").write_text(text.replace("version: 1", "version: 1\nstate_dir: var2"))
     (box.folder / "var2").mkdir()
     (box.folder / "var2/graphs").symlink_to(box.folder / "var/graphs")
-    second = subprocess.Popen(
-        box.command("run", "-c", "second.yaml"), cwd=box.folder, env=ENVIRONMENT, stdout=subprocess.PIPE
-    )
-    try:
-        for number in range(20):
-            box.drop(f"in/{number}.png", small, age=0)
-        wait_until(lambda: [name for name in box.files() if name.startswith(".")] == [] and len(box.files()) == 20)
-    finally:
-        second.send_signal(signal.SIGINT)
-        second.communicate(timeout=15)
-    assert second.returncode == 0
+    second = box.start("-c", "second.yaml")
+    for number in range(20):
+        box.drop(f"in/{number}.png", small, age=0)
+    wait_until(lambda: len(box.files()) == 20 and not any(name.startswith(".") for name in box.files()))
+    assert second.stop(signal.SIGINT) == 0
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt", "tensorrt-rtx"])
