@@ -3,7 +3,7 @@
 Each picture is written and closed as a copy would be; the clock runs from the close until its output has its final
 name. Part of that is the quiet that a closed file is asked for (50 ms, see `settle` in docs/watching.md).
 
-    python benchmarks/latency.py
+    python -m benchmarks.latency
 """
 
 from __future__ import annotations

@@ -5,14 +5,11 @@ Source: seed 000 (mission S1). Sampled at cell centres, 5×5 binomial blur over 
 
 from __future__ import annotations
 
+from kernels.binomial import binomial_blur
 from kernels.picture import Picture
 from kernels.pooling import cell_means, enlarged
 from kernels.sampling import centres
-from kernels.separable import blur
 from kernels.spec import Choice, Integer, operator
-
-# (1, 4, 6, 4, 1)⊗(1, 4, 6, 4, 1) / 256. Binary fractions all: the blur of whole levels is exact in float32.
-BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
 @operator(
@@ -26,11 +23,9 @@ def mosaic(picture: Picture, *, block: int, border: str, method: str) -> Picture
 
     A cell that the rim cuts is represented by row min(block·i + ⌊block/2⌋, H − 1), or by the mean of what is left.
     """
-    if block == 1:
-        return Picture(blur(picture, BINOMIAL, border))
     height, width = picture.height, picture.width
     if method == "sample":
         small = picture.take(centres(height, block), centres(width, block))
     else:
         small = cell_means(picture, block)
-    return enlarged(Picture(blur(small, BINOMIAL, border)), block, height, width)
+    return enlarged(Picture(binomial_blur(small.levels(), border)), block, height, width)

@@ -22,9 +22,10 @@ Pointwise: TypeAlias = "Callable[[Tensor], Tensor]"
 class Picture:
     """N pictures of one size, N×H×W×3, in RGB.
 
-    `values` are uint8 N×h×w×3 or float32 N×3×h×w (read them with `levels` or `bytes`). `pointwise` are functions
-    still to be applied to each pixel, and `rows` and `columns` say which of the h×w pixels the H×W are. Both are put
-    off until values are asked for: a mosaic then computes on its cells, and moves whole bytes to enlarge them.
+    `values` are uint8 N×h×w×3, or N×3×h×w floats (float32; float64 where a rounding hangs on the last bit); read them
+    with `levels` or `bytes`. `pointwise` are functions still to be applied to each pixel, and `rows` and `columns` say
+    which of the h×w pixels the H×W are. Both are put off until values are asked for: a mosaic then computes on its
+    cells, and moves whole bytes to enlarge them.
     """
 
     values: Tensor
@@ -49,7 +50,7 @@ class Picture:
     def bytes(self) -> Tensor:
         """All pixels as uint8 N×H×W×3: levels rounded, half to even, and clamped to 0..255."""
         if self.pointwise or self.values.is_floating_point():
-            small = self._small_levels().round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+            small = self._unrounded().round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
         else:
             small = self.values
         return _enlarge(small, 1, self.rows, self.columns)
@@ -82,10 +83,13 @@ class Picture:
     def _small_width(self) -> int:
         return self.values.shape[3 if self.values.is_floating_point() else 2]
 
+    def _unrounded(self) -> Tensor:
+        return self._small_levels() if self.pointwise else self.values
+
     def _small_levels(self) -> Tensor:
         floating = self.values.is_floating_point()
         # Bytes are transposed before they are widened: a quarter of the memory traffic.
-        levels = self.values if floating else self.values.permute(0, 3, 1, 2).float()
+        levels = (self.values if floating else self.values.permute(0, 3, 1, 2)).float()
         for function in self.pointwise:
             levels = function(levels)
         return levels

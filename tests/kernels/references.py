@@ -65,15 +65,18 @@ def enlarge(small: Array, block: int, height: int, width: int) -> Array:
     return small.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
 
 
+def centre_rows(side: int, block: int) -> list[int]:
+    return [min(i + block // 2, side - 1) for i in range(0, side, block)]
+
+
 def mosaic(levels: Array, block: int = 16, border: str = "reflect", method: str = "sample") -> Array:
     height, width, _ = levels.shape
     if method == "average":
         small = cell_means(levels, block)
     else:
-        rows = [min(i + block // 2, height - 1) for i in range(0, height, block)]
-        columns = [min(j + block // 2, width - 1) for j in range(0, width, block)]
-        small = levels[rows][:, columns]
-    return enlarge(convolve(small, np.outer(BINOMIAL, BINOMIAL), border), block, height, width)
+        small = levels[centre_rows(height, block)][:, centre_rows(width, block)]
+    blurred = 255 * convolve(small / 255, np.outer(BINOMIAL, BINOMIAL), border)  # on 0..1, as S1 writes it
+    return enlarge(blurred, block, height, width)
 
 
 def pool_upsample(levels: Array, scale: int = 8) -> Array:

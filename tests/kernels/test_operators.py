@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from scipy import ndimage
 
+from kernels.binomial import BINOMIAL, binomial_blur
 from kernels.chain import parse_chain
 from kernels.gaussian import gaussian_taps
-from kernels.mosaic import BINOMIAL
 from kernels.picture import Picture
 from kernels.separable import blur
 from kernels.spec import operators
@@ -78,16 +80,34 @@ def test_mosaic_of_few_or_partial_cells(size: tuple[int, int], border: str, meth
 
 
 def test_a_sampled_mosaic_of_bytes_is_exact(photograph: Bytes) -> None:
-    # Levels, sums and weights are all exact in float32, so even the ties are rounded as in float64.
+    # Even where the definition in float64 leaves it to the last bit whether a value is rounded up or down.
     expected = reference.to_bytes(reference.mosaic(photograph.astype(np.float64)))
     assert (run("mosaic", photograph).bytes()[0].numpy() == expected).all()
+
+
+def test_mosaic_agrees_with_three_other_programs(photograph: Bytes) -> None:
+    """SciPy, PyTorch and OpenCV, in float64 on the scale 0..1: every value, ties included."""
+    height, width, _ = photograph.shape
+    small = photograph[reference.centre_rows(height, 16)][:, reference.centre_rows(width, 16)] / 255
+    kernel = np.outer(BINOMIAL, BINOMIAL) / 256
+    padded = F.pad(torch.from_numpy(small).permute(2, 0, 1)[None], (2, 2, 2, 2), mode="reflect")
+    convolved = F.conv2d(padded, torch.from_numpy(kernel).expand(3, 1, 5, 5), groups=3)[0].permute(1, 2, 0).numpy()
+    given = run("mosaic", photograph).bytes()[0].numpy()
+    for blurred in (
+        np.stack([ndimage.correlate(small[..., c], kernel, mode="mirror") for c in range(3)], -1),
+        convolved,
+        cv2.filter2D(small, -1, kernel, borderType=cv2.BORDER_REFLECT_101),
+    ):
+        expected = reference.to_bytes(reference.enlarge(255 * np.asarray(blurred, np.float64), 16, height, width))
+        assert (given == expected).all()
 
 
 def test_zero_border_is_the_seed(photograph: Bytes) -> None:
     """Nearest down, a 5×5 convolution with SAME zero padding, nearest up: before rounding within 1e-6 of full scale."""
     cropped = photograph[: photograph.shape[0] // 16 * 16, : photograph.shape[1] // 16 * 16]
     small = torch.from_numpy(cropped[8::16, 8::16].copy()).permute(2, 0, 1).double() / 255
-    kernel = torch.outer(torch.tensor(BINOMIAL), torch.tensor(BINOMIAL)).double().expand(3, 1, 5, 5)
+    taps = torch.tensor(BINOMIAL).double() / 16
+    kernel = torch.outer(taps, taps).expand(3, 1, 5, 5)
     blurred = F.conv2d(small[None], kernel, padding="same", groups=3)
     expected = blurred.repeat_interleave(16, 2).repeat_interleave(16, 3)[0].permute(1, 2, 0).numpy()
     given = levels(run({"mosaic": {"block": 16, "border": "zero"}}, cropped)) / 255
@@ -103,10 +123,11 @@ def test_reflection_does_not_darken_the_rim() -> None:
 def test_depthwise_is_each_channel_by_itself(photograph: Bytes) -> None:
     """Seed 000: classical filtering is depthwise convolution."""
     picture = torch.from_numpy(photograph).permute(2, 0, 1)[None].float() / 255
-    depthwise = blur(Picture(picture), BINOMIAL, "zero")
-    kernel = torch.outer(torch.tensor(BINOMIAL), torch.tensor(BINOMIAL))[None, None]
+    taps = torch.tensor(BINOMIAL) / 16
+    kernel = torch.outer(taps, taps)[None, None]
     each = torch.cat([F.conv2d(picture[:, c : c + 1], kernel, padding=2) for c in range(3)], 1)
-    assert (depthwise - each).abs().max() < 1e-6
+    for depthwise in (blur(Picture(picture), taps.tolist(), "zero"), binomial_blur(picture, "zero")):
+        assert (depthwise - each).abs().max() < 1e-6
     assert (depthwise - picture).abs().mean() > 1e-3
 
 
