@@ -110,6 +110,10 @@ def job_lines(jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"{job['id']:>6}  {job['state']:9}  {when}  {job['rule']}: {Path(job['source']).name}: {job['reason']}"
 
 
+_ASKABLE = {State.WAITING: (State.FAILED, State.SKIPPED, State.CANCELLED), State.CANCELLED: (State.WAITING,)}
+"""From which states a user may move a job. Not from `running`: its picture is on its way, and would come out twice."""
+
+
 def move_jobs(config: Config, to: State, ids: Sequence[int], rule: str | None) -> int:
     """`retry` and `cancel`: the exit status. Without ids, every failed job (of a rule) is meant."""
     if (ledger := open_ledger(config)) is None:
@@ -119,7 +123,7 @@ def move_jobs(config: Config, to: State, ids: Sequence[int], rule: str | None) -
         if unknown := sorted(set(ids) - {job.id for job in jobs}):
             raise DarkroomError(f"no job {unknown[0]}; `darkroom jobs` lists them")
         reason = "asked for by the user: " + ("once more" if to is State.WAITING else "cancelled")
-        ledger.advance([Move(job.id, to, reason, attempts=0) for job in jobs])
+        ledger.advance([Move(job.id, to, reason, attempts=0, only_from=_ASKABLE[to]) for job in jobs])
     alive = snapshot.alive(config.state_dir)
     print(f"{len(jobs)} jobs {to.value}" + ("" if alive or to is State.CANCELLED else "; start `darkroom run`"))
     return 0

@@ -43,7 +43,7 @@ _CHUNK = 500  # below SQLITE_MAX_VARIABLE_NUMBER of every build
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One change of state. None leaves a field as it is; `fresh_start` forgets the attempts (a user's retry)."""
+    """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows."""
 
     job: int
     to: State
@@ -55,6 +55,7 @@ class Move:
     content: str | None = None
     recipe: str | None = None
     source_due: bool = False
+    only_from: tuple[State, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +192,14 @@ class Ledger:
             f"SELECT {_COLUMNS} FROM jobs WHERE state = 'waiting' AND not_before <= ? AND rule IN ({marks})"
             " ORDER BY id LIMIT ?"
         )
-        if not (rows := self._read(sql, (self._clock(), *rules, limit))):
-            return []
-        jobs = [_job(row) for row in rows]
-        self.advance([Move(job.id, State.RUNNING, reason) for job in jobs])
+        jobs = list[Job]()
+
+        def take(db: sqlite3.Connection) -> None:
+            jobs[:] = [_job(row) for row in db.execute(sql, (self._clock(), *rules, limit))]
+            self._apply(db, [Move(job.id, State.RUNNING, reason) for job in jobs])
+
+        if self._read(sql, (self._clock(), *rules, 1)):  # an idle daemon asks often, and must not write for it
+            self._write(take)
         return jobs
 
     def advance(self, moves: Sequence[Move]) -> None:
@@ -307,24 +312,32 @@ class Ledger:
     def _apply(self, db: sqlite3.Connection, moves: Sequence[Move]) -> None:
         now = self._clock()
         for move in moves:
-            before = _BEFORE[move.to]
+            before, reason = move.only_from or _BEFORE[move.to], _printable(move.reason)
             cursor = db.execute(
                 "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?,"
                 " attempts = coalesce(?, attempts), output = coalesce(?, output), device = coalesce(?, device),"
                 " content = coalesce(?, content), recipe = coalesce(?, recipe)"
                 f" WHERE id = ? AND state IN ({','.join('?' * len(before))})",
                 (
-                    *(move.to.value, move.reason, now, move.not_before, move.source_due, move.attempts),
+                    *(move.to.value, reason, now, move.not_before, move.source_due, move.attempts),
                     *(None if move.output is None else _text(move.output), move.device, move.content, move.recipe),
                     *(move.job, *before),
                 ),
             )
             if cursor.rowcount != 1:
-                raise IllegalMoveError(f"job {move.job} cannot become {move.to.value} from the state it is in")
-            _remember(db, move.job, now, move.to, move.reason)
+                raise IllegalMoveError(_refusal(db, move))
+            _remember(db, move.job, now, move.to, reason)
 
     def _read(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """Each thread reads through a connection of its own, so that none waits while another syncs the disk."""
+        while True:
+            try:
+                return self._look(sql, values)
+            except BlockedError as error:
+                if not self._patience(error):
+                    raise
+
+    def _look(self, sql: str, values: Sequence[Any]) -> list[Any]:
         with _reported(self.path):
             if (reader := getattr(self._readers, "connection", None)) is None:
                 reader = self._readers.connection = _connect(self.path, self._timeout)
@@ -358,7 +371,7 @@ def _connect(path: Path, timeout: float) -> sqlite3.Connection:
     with _reported(path):
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection, timeout)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         except BaseException:
             connection.close()
@@ -367,6 +380,19 @@ def _connect(path: Path, timeout: float) -> sqlite3.Connection:
         connection.close()
         raise DarkroomError(f"{path}: written by a newer darkroom (schema {version}); install that version or newer")
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
+    """Two processes may open a new ledger at once, and for this change of mode SQLite does not wait by itself."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 @contextmanager
@@ -381,6 +407,16 @@ def _reported(path: Path) -> Iterator[None]:
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
             raise
         raise DarkroomError(f"{path}: {error}; move the file aside to start a new ledger") from error
+
+
+def _refusal(db: sqlite3.Connection, move: Move) -> str:
+    row = db.execute("SELECT state FROM jobs WHERE id = ?", (move.job,)).fetchone()
+    return f"job {move.job} cannot become {move.to.value}: " + (f"it is {row[0]}" if row else "there is no such job")
+
+
+def _printable(reason: str) -> str:
+    """A reason may name a file whose name is not UTF-8; SQLite takes only text that is."""
+    return reason if reason.isascii() else reason.encode(errors="backslashreplace").decode()
 
 
 def _remember(db: sqlite3.Connection, job: int | None, now: float, state: State, reason: str) -> None:

@@ -19,12 +19,18 @@ def migration(step: Callable[[sqlite3.Connection], None]) -> Callable[[sqlite3.C
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Take every step this ledger has not taken, each in a transaction of its own."""
-    (taken,) = connection.execute("PRAGMA user_version").fetchone()
-    for number, step in enumerate(MIGRATIONS[taken:], start=taken + 1):
+    while _taken(connection) < len(MIGRATIONS):
         connection.execute("BEGIN IMMEDIATE")
-        step(connection)
-        connection.execute(f"PRAGMA user_version = {number}")
+        # Asked again now that nobody else can write: another process may have taken this step meanwhile.
+        if (taken := _taken(connection)) < len(MIGRATIONS):
+            MIGRATIONS[taken](connection)
+            connection.execute(f"PRAGMA user_version = {taken + 1}")
         connection.execute("COMMIT")
+
+
+def _taken(connection: sqlite3.Connection) -> int:
+    (taken,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(taken)
 
 
 @migration
@@ -89,5 +95,6 @@ def m005_counts(connection: sqlite3.Connection) -> None:
     )
     add = "INSERT INTO counts VALUES (NEW.rule, NEW.state, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1"
     drop = "UPDATE counts SET jobs = jobs - 1 WHERE rule = OLD.rule AND state = OLD.state"
+    connection.execute("INSERT INTO counts SELECT rule, state, count(*) FROM jobs GROUP BY rule, state")
     connection.execute(f"CREATE TRIGGER counts_added AFTER INSERT ON jobs BEGIN {add}; END")
     connection.execute(f"CREATE TRIGGER counts_moved AFTER UPDATE OF state ON jobs BEGIN {drop}; {add}; END")

@@ -10,15 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from pathlib import Path
 
 from daemon import receipts, stages
 from daemon.batch import Batcher
 from daemon.budget import ByteBudget
 from daemon.errors import BlockedError, DarkroomError, PermanentError, SourceChanged
 from daemon.ledger import Ledger, Move
-from daemon.model import Config, Job, Rule, State
-from daemon.naming import fields_of
+from daemon.model import Config, Job, State
 from daemon.publish import Encoded, Publisher
 from daemon.runtime import Runtime
 from daemon.verdict import Blockades, verdict
@@ -263,15 +261,8 @@ class Pipeline:
                 self._complain(f"{job.rule}: {error}")
         move = verdict(job, error, self._rules[job.rule].retries, now, pause)
         if move.to is State.FAILED:
-            self._leave_receipt(job, self._rules[job.rule], error)
+            receipts.write(self._ledger, job, self._rules[job.rule].output, error, self._complain)
         self._finish([(job, move)])
-
-    def _leave_receipt(self, job: Job, rule: Rule, error: DarkroomError) -> None:
-        try:
-            target = rule.output.render(fields_of(job))
-        except DarkroomError:
-            target = str(Path(rule.output.folder) / "output")
-        receipts.write(self._ledger, job, target, error, self._complain)
 
     def _finish(self, ended: Sequence[tuple[Job, Move]]) -> None:
         if not ended:

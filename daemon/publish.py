@@ -83,7 +83,7 @@ class Publisher:
         self._ledger.complete(moves)
         for item, (_, move) in zip(renamed, moves, strict=True):
             self._ended(item.encoded.job, move)
-        receipts.remove(self._ledger, [(item.encoded.job, item.encoded.target) for item in renamed])
+        receipts.remove(self._ledger, [(item.encoded.job, item.encoded.rule.output) for item in renamed])
         due = [(item.encoded.job, item.encoded.rule) for item in renamed if item.encoded.done.source_due]
         sources.dispose(self._ledger, due, self._complain)
 

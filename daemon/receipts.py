@@ -7,34 +7,45 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from daemon.errors import DarkroomError
+from daemon.errors import DarkroomError, OutputRefused
 from daemon.ledger import Ledger
 from daemon.model import Job
+from daemon.naming import fields_of
 from daemon.outputs import discard, write_small
 from daemon.scan import fingerprint_of
+from daemon.template import Template
 
 
-def receipt_path(job: Job, target: str) -> str:
-    """Where the receipt of a job lies: beside `target`, under the source's own name."""
-    return f"{os.path.dirname(target)}/{os.path.basename(job.path)}.error.txt"
+def receipt_path(job: Job, output: Template) -> str:
+    """Where the receipt of a job lies: where its output would be, under the source's own name.
 
-
-def write(ledger: Ledger, job: Job, target: str, error: DarkroomError, complain: Callable[[str], None]) -> None:
-    """Leave a receipt. A file of that name that darkroom did not write is let be; a full disk is only complained of."""
-    path = receipt_path(job, target)
-    if os.path.lexists(path) and path not in ledger.written([path]):
-        complain(f"{path}: exists and is not darkroom's, so the failure of {job.path} is told only in the ledger")
-        return
+    A failed picture has no size, so `{width}` and `{height}` are 0 here, also when the receipt is to be removed.
+    """
     try:
+        folder = os.path.dirname(output.render(fields_of(job)))
+    except OutputRefused:
+        folder = output.folder
+    return f"{folder}/{os.path.basename(job.path)}.error.txt"
+
+
+def write(ledger: Ledger, job: Job, output: Template, error: DarkroomError, complain: Callable[[str], None]) -> None:
+    """Leave a receipt. A file of that name that darkroom did not write is let be; a full disk is only complained of."""
+    path = receipt_path(job, output)
+    try:
+        if os.path.lexists(path) and path not in ledger.written([path]):
+            complain(f"{path}: exists and is not darkroom's, so the failure of {job.path} is told only in the ledger")
+            return
         ledger.record_receipt(path, job.id, write_small(path, job.id, _text(job, error)))
     except DarkroomError as trouble:
         complain(str(trouble))
 
 
-def remove(ledger: Ledger, succeeded: Sequence[tuple[Job, str]]) -> None:
+def remove(ledger: Ledger, succeeded: Sequence[tuple[Job, Template]]) -> None:
     """Take away the receipts of jobs that have now succeeded, if darkroom wrote them and nobody changed them."""
-    paths = [receipt_path(job, target) for job, target in succeeded]
-    for path, record in ledger.written(paths).items():
+    sources = {receipt_path(job, output): job.path for job, output in succeeded}
+    for path, record in ledger.written(list(sources)).items():
+        if record.source != sources[path]:
+            continue  # of another picture with the same name
         try:
             unchanged = fingerprint_of(Path(path).stat()) == record.fingerprint
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ TICK = 0.1
 TICK_ONCE = 0.02
 STOP_WITHIN = 2.0
 """Seconds a stop may take to finish what is decoded; the rest is handed back to the ledger."""
+TELL_EVERY = 1.0
 GIVE_UP = 15.0
 """Seconds without any progress after which `--once` leaves blocked jobs waiting and says so."""
 
@@ -46,6 +48,7 @@ class Service:
         self._signals = 0
         self._told: dict[str, float] = {}
         self._left = 0
+        self._shown = 0.0
         self._fatal: list[BaseException] = []
         self._tally = Tally()
         self._started = time.time()
@@ -120,8 +123,11 @@ class Service:
         for thread in self._threads:
             thread.join(timeout=1.0)
         self._show()
-        self._left = self._waiting()
+        with contextlib.suppress(DarkroomError):  # what ended us is told already
+            self._left = self._waiting()
         self._display.close()
+        if self._signals:
+            self._display.line(f"stopped; {self._left:,} pictures wait for the next start" if self._left else "stopped")
         if clean and not any(thread.is_alive() for thread in self._threads):
             self._ledger.close()
         (self._config.state_dir / snapshot.SNAPSHOT).unlink(missing_ok=True)
@@ -153,7 +159,7 @@ class Service:
         """Clear the temporary files that a killed run left behind."""
         folders = {rule.output.folder for rule in self._config.rules}
         folders |= {rule.source.to.folder for rule in self._config.rules if rule.source.to is not None}
-        for folder in sorted(folders):
+        for folder in sorted(folders - {"/"}):  # a template without a fixed part must not cost a walk over the machine
             for path in leftovers(folder):
                 if self._stop.is_set():
                     return
@@ -175,8 +181,12 @@ class Service:
     # -- parts of the loop ---------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        for line in self._tally.lines():
-            self._display.line(line)
+        """Tell what happened: at once while little does, once a second while much does."""
+        busy = self._pipeline.in_flight and time.monotonic() - self._shown < TELL_EVERY
+        if not busy:
+            self._shown = time.monotonic()
+            for line in self._tally.lines():
+                self._display.line(line)
         finished = sum(self._tally.counts[s] for s in (State.DONE, State.FAILED, State.SKIPPED))
         self._display.progress(finished, self._open_jobs(), self._tally.rate())
 

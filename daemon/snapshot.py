@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,26 @@ class DaemonLock:
 
     def __init__(self, state_dir: Path) -> None:
         self._file = (state_dir / LOCK).open("a+", encoding="ascii")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._take():
             holder = _holder(state_dir)
             self._file.close()
             raise DarkroomError(
                 f"{state_dir}: another darkroom ({holder}) works here; stop it, or give this one its own state_dir"
-            ) from None
+            )
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
+
+    def _take(self) -> bool:
+        """Try for a moment: `alive`, asked by `darkroom status`, holds the lock too, for microseconds."""
+        for _ in range(10):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.02)
+            else:
+                return True
+        return False
 
     def release(self) -> None:
         """Give the right back."""

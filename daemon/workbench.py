@@ -94,7 +94,8 @@ class Workbench(Generic[Item]):
                 return list(chunk)
             self._decode.appendleft(chunk)
             self._to_decode += len(chunk)
-            # Checked under the lock: if everything was released meanwhile, nobody is left to wake us.
+            # In this order: `memory_freed` looks without the lock, and after the last release nobody else wakes us.
+            self._starved = True
             self._starved = self._memory_used() > 0
         return []
 
@@ -108,11 +109,13 @@ class Workbench(Generic[Item]):
     def add_ready(self, items: Iterable[tuple[Hashable, Item]]) -> None:
         """Decoded items with their bucket keys."""
         with self._changed:
+            keys = set[Hashable]()
             for key, item in items:
                 pixels = self._pixels_of(item)
                 self._batcher.add(key, item, pixels)
                 self._ready_pixels += pixels
-            self._changed.notify()
+                keys.add(key)
+            self._changed.notify(len(keys))  # each shape is a batch of its own
 
     def ran(self, batch: Chunk[Item], chunks: Sequence[Chunk[Item]]) -> None:
         """The run of a batch has ended; what came out of it is to be encoded."""
