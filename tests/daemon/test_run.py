@@ -19,11 +19,12 @@ def mosaic_reference(picture: Pixels, block: int = 16) -> Pixels:
     height, width = picture.shape[:2]
     rows = np.minimum(np.arange(0, height, block) + block // 2, height - 1)
     columns = np.minimum(np.arange(0, width, block) + block // 2, width - 1)
-    cells = np.pad(picture[np.ix_(rows, columns)].astype(np.float64), ((2, 2), (2, 2), (0, 0)), mode="reflect")
-    taps = np.array([1, 4, 6, 4, 1]) / 16
-    cells = sum(tap * cells[index : index + len(rows)] for index, tap in enumerate(taps))
-    cells = sum(tap * cells[:, index : index + len(columns)] for index, tap in enumerate(taps))
-    small: Pixels = np.rint(np.clip(cells, 0, 255)).astype(np.uint8)
+    cells = np.pad(picture[np.ix_(rows, columns)] / 255, ((2, 2), (2, 2), (0, 0)), mode="reflect")
+    kernel = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+    blurred = np.zeros((len(rows), len(columns), 3))
+    for row, column in np.ndindex(5, 5):
+        blurred += kernel[row, column] * cells[row : row + len(rows), column : column + len(columns)]
+    small: Pixels = np.rint(255 * np.clip(blurred, 0, 1)).astype(np.uint8)
     return small[np.arange(height) // block][:, np.arange(width) // block]
 
 
