@@ -101,6 +101,8 @@ class Intake:
             else:
                 seen.setdefault(root, []).append(sighting)
         for root, sightings in seen.items():
+            if root not in self._rules:
+                continue  # of a job made when the configuration still watched that folder
             for start in range(0, len(sightings), CHUNK):
                 self._consider(root, sightings[start : start + CHUNK])
 

@@ -54,6 +54,8 @@ def scan(root: str, *, recursive: bool, complain: Callable[[str], None]) -> Iter
         except OSError as error:
             if not folder:
                 raise
+            if isinstance(error, FileNotFoundError):
+                continue  # gone since it was listed
             complain(f"{root}/{folder}: {error.strerror}; its files are not seen until it can be read")
 
 
@@ -67,7 +69,7 @@ def _list(root: str, folder: str) -> Iterator[tuple[list[Sighting], list[str]]]:
             if entry.is_dir(follow_symlinks=False):
                 below.append(relative)
                 continue
-            with contextlib.suppress(FileNotFoundError):  # gone since it was listed, or a link to nothing
+            with contextlib.suppress(OSError):  # gone since it was listed, or a link to nothing, or to itself
                 if (seen := _sighting(root, relative, entry.stat())) is not None:
                     found.append(seen)
             if len(found) == CHUNK:

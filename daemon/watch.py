@@ -7,8 +7,11 @@ over, and watchdog drops that notice, issue 654), a lost or replaced folder, a d
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import threading
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify_c import Inotify
 
 from daemon.match import ignored
 
@@ -163,6 +167,7 @@ class Watcher:
             observer.schedule(_Handler(root, self._hints), root, recursive=recursive, event_filter=_EVENTS)
             observer.start()
         except OSError as error:
+            _close_abandoned(error)
             self._report(root, f"events cannot be had ({error.strerror or error}); scanned instead. {_remedy(error)}")
             self._hints.folder(root)
             return
@@ -190,6 +195,19 @@ class Watcher:
 def _stop(observer: BaseObserver) -> None:
     observer.stop()
     observer.join(timeout=5)
+
+
+def _close_abandoned(error: OSError) -> None:
+    """Close the inotify instance that watchdog 6 leaves open when it fails while it adds its watches.
+
+    Tried again every few seconds, these would soon be all the instances and file descriptors there are.
+    """
+    found = {id(own): own for frame, _ in traceback.walk_tb(error.__traceback__) if (own := frame.f_locals.get("self"))}
+    for inotify in found.values():
+        if isinstance(inotify, Inotify):
+            for name in ("_inotify_fd", "_kill_r", "_kill_w"):
+                with contextlib.suppress(OSError, AttributeError):  # none were opened if there are too many already
+                    os.close(getattr(inotify, name))
 
 
 def _inode(root: str) -> int | None:

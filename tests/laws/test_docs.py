@@ -85,6 +85,10 @@ def test_changelog_tells_of_this_version() -> None:
     assert declared and f"## {declared.group(1)}" in (REPOSITORY / "CHANGELOG.md").read_text()
 
 
-def test_steps_in_readme_commands_parse() -> None:
-    for steps in re.findall(r"darkroom apply '(.+?)'", "".join(page.read_text() for page in PAGES)):
+def test_steps_of_commands_are_parsed() -> None:
+    # The page on adding an operator uses one that is not there yet; it has a test of its own.
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES if page.name != "adding-an-operator.md")
+    found = re.findall(r"darkroom apply '(.+?)'", text)
+    assert found
+    for steps in found:
         parse_chain(yaml.safe_load(steps))

@@ -1,97 +1,30 @@
-"""Every job and every change of its state, in SQLite. The only file that knows sqlite3.
+"""Every job and every change of its state, in SQLite. The only room that knows sqlite3.
 
-Durability. The ledger is in WAL mode. An *intent* to publish is committed with an fsync, because the rename that
-follows must never be on disk while the intent is not; every other transition may be lost with the power and is then
-simply made again, so it does not pay for an fsync (SQLite, "PRAGMA synchronous").
+An *intent* to publish is committed durably, because the rename that follows must never be on disk while the intent is
+not. Every other transition may be lost with the power and is then simply made again.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from daemon.errors import BlockedError, DarkroomError
-from daemon.migrations import MIGRATIONS, migrate
+from daemon.errors import BlockedError
+from daemon.ledger.database import Database, chunks, numbers, path_of, text
+from daemon.ledger.values import BEFORE, NEXT, Arrival, IllegalMoveError, Intent, Move, OutputRecord
 from daemon.model import EarlierResult, Fingerprint, Job, State
+
+__all__ = ["NEXT", "Arrival", "IllegalMoveError", "Intent", "Ledger", "Move", "OutputRecord"]
 
 Clock: TypeAlias = Callable[[], float]
 
-NEXT: Mapping[State, tuple[State, ...]] = {
-    State.WAITING: (State.RUNNING, State.SKIPPED, State.CANCELLED),
-    State.RUNNING: (State.DONE, State.FAILED, State.SKIPPED, State.WAITING, State.CANCELLED),
-    State.FAILED: (State.WAITING,),
-    State.SKIPPED: (State.WAITING,),
-    State.CANCELLED: (State.WAITING,),
-    State.DONE: (),
-}
-"""The named transitions; there are no others."""
-
-_BEFORE = {to: tuple(state for state, after in NEXT.items() if to in after) for to in State}
 _COLUMNS = (
     "id, rule, root, relative, size, mtime_ns, inode, state, reason, attempts, not_before, output, device,"
     " created, updated"
 )
-_CHUNK = 500  # below SQLITE_MAX_VARIABLE_NUMBER of every build
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows."""
-
-    job: int
-    to: State
-    reason: str
-    attempts: int | None = None
-    not_before: float = 0.0
-    output: str | None = None
-    device: str | None = None
-    content: str | None = None
-    recipe: str | None = None
-    source_due: bool = False
-    only_from: tuple[State, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A settled file that a rule matched and that has no job yet."""
-
-    rule: str
-    root: str
-    relative: str
-    fingerprint: Fingerprint
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A durable temporary file about to be renamed to `target`; `exclusive`: never over an existing file."""
-
-    job: int
-    temporary: str
-    target: str
-    exclusive: bool
-    fingerprint: Fingerprint
-
-
-@dataclass(frozen=True, slots=True)
-class OutputRecord:
-    """A file darkroom wrote: the job it came from, that job's source, and the fingerprint it was left with."""
-
-    job: int
-    rule: str
-    source: str
-    fingerprint: Fingerprint
-
-
-class IllegalMoveError(DarkroomError):
-    """A transition that `NEXT` does not name: a fault of the program, never of the user."""
 
 
 class Ledger:
@@ -109,26 +42,14 @@ class Ledger:
         timeout: float = 10.0,
         patience: Callable[[BlockedError], bool] = lambda error: False,
     ) -> None:
-        self.path = path
-        self._patience = patience
         self._clock = clock
-        self._timeout = timeout
-        self._lock = threading.RLock()
-        self._readers = threading.local()
-        self._db = _connect(path, timeout)
-        self._open = [self._db]
-        try:
-            with self._lock, _reported(path):
-                migrate(self._db)
-        except BaseException:
-            self._db.close()
-            raise
+        self._database = Database(path, timeout, patience)
+        self._read = self._database.read
+        self._write = self._database.write
 
     def close(self) -> None:
-        """Close every connection; the last one folds the WAL into the file."""
-        with self._lock:
-            for connection in self._open:
-                connection.close()
+        """Close every connection."""
+        self._database.close()
 
     # -- arriving ------------------------------------------------------------------------------------------------
 
@@ -139,10 +60,10 @@ class Ledger:
             "SELECT relative, size, mtime_ns, inode, gone, max(id) FROM jobs"
             " WHERE rule = ? AND root = ? AND relative IN ({}) GROUP BY relative"
         )
-        for chunk in _chunks(relatives):
+        for chunk in chunks(relatives):
             marks = ",".join("?" * len(chunk))
-            rows = self._read(sql.format(marks), (rule, _text(root), *map(_text, chunk)))
-            found |= {_path(row[0]): Fingerprint(*row[1:4]) for row in rows if not row[4]}
+            rows = self._read(sql.format(marks), (rule, text(root), *map(text, chunk)))
+            found |= {path_of(row[0]): Fingerprint(*row[1:4]) for row in rows if not row[4]}
         return found
 
     def written(self, paths: Sequence[str]) -> dict[str, OutputRecord]:
@@ -152,10 +73,10 @@ class Ledger:
             "SELECT o.path, o.job, j.rule, j.root, j.relative, o.size, o.mtime_ns, o.inode"
             " FROM outputs o JOIN jobs j ON j.id = o.job WHERE o.path IN ({})"
         )
-        for chunk in _chunks(paths):
-            for row in self._read(sql.format(",".join("?" * len(chunk))), tuple(map(_text, chunk))):
-                source = f"{_path(row[3])}/{_path(row[4])}"
-                found[_path(row[0])] = OutputRecord(row[1], row[2], source, Fingerprint(*row[5:8]))
+        for chunk in chunks(paths):
+            for row in self._read(sql.format(",".join("?" * len(chunk))), tuple(map(text, chunk))):
+                source = f"{path_of(row[3])}/{path_of(row[4])}"
+                found[path_of(row[0])] = OutputRecord(row[1], row[2], source, Fingerprint(*row[5:8]))
         return found
 
     def add(self, arrivals: Sequence[Arrival]) -> None:
@@ -169,7 +90,7 @@ class Ledger:
         def enter(db: sqlite3.Connection) -> None:
             for new in arrivals:
                 self._supersede(db, new)
-                key = (new.rule, _text(new.root), _text(new.relative), *_numbers(new.fingerprint))
+                key = (new.rule, text(new.root), text(new.relative), *numbers(new.fingerprint))
                 cursor = db.execute(insert, (*key, State.WAITING.value, new.reason, now, now))
                 _remember(db, cursor.lastrowid, now, State.WAITING, new.reason)
 
@@ -178,7 +99,7 @@ class Ledger:
     def _supersede(self, db: sqlite3.Connection, new: Arrival) -> None:
         rows = db.execute(
             "SELECT id FROM jobs WHERE rule = ? AND root = ? AND relative = ? AND state = 'waiting'",
-            (new.rule, _text(new.root), _text(new.relative)),
+            (new.rule, text(new.root), text(new.relative)),
         ).fetchall()
         reason = "replaced by newer content before it was taken; a newer job has it"
         self._apply(db, [Move(job, State.SKIPPED, reason) for (job,) in rows])
@@ -208,7 +129,7 @@ class Ledger:
 
     def intend(self, intents: Sequence[Intent]) -> None:
         """Record durably that these files are about to be renamed into place. After this, publishing is certain."""
-        rows = [(i.job, _text(i.temporary), _text(i.target), i.exclusive, *_numbers(i.fingerprint)) for i in intents]
+        rows = [(i.job, text(i.temporary), text(i.target), i.exclusive, *numbers(i.fingerprint)) for i in intents]
         sql = "INSERT OR REPLACE INTO publications VALUES (?,?,?,?,?,?,?)"
         self._write(lambda db: db.executemany(sql, rows), durable=True)
 
@@ -233,7 +154,7 @@ class Ledger:
 
     def forget_output(self, path: str) -> None:
         """Forget a file darkroom wrote and has removed."""
-        self._write(lambda db: db.execute("DELETE FROM outputs WHERE path = ?", (_text(path),)))
+        self._write(lambda db: db.execute("DELETE FROM outputs WHERE path = ?", (text(path),)))
 
     def source_settled(self, jobs: Sequence[int], *, gone: bool) -> None:
         """The sources of these done jobs were dealt with; `gone`: they are no longer in the watched folder."""
@@ -246,7 +167,7 @@ class Ledger:
     def intents(self) -> list[Intent]:
         """Renames that were begun and not recorded: what a restart must finish first."""
         rows = self._read("SELECT job, temporary, target, exclusive, size, mtime_ns, inode FROM publications", ())
-        return [Intent(r[0], _path(r[1]), _path(r[2]), bool(r[3]), Fingerprint(*r[4:7])) for r in rows]
+        return [Intent(r[0], path_of(r[1]), path_of(r[2]), bool(r[3]), Fingerprint(*r[4:7])) for r in rows]
 
     def jobs(
         self, state: State | None = None, rule: str | None = None, limit: int = -1, ids: Sequence[int] | None = None
@@ -265,7 +186,7 @@ class Ledger:
     def of_source(self, root: str, relative: str) -> list[Job]:
         """Every job a file has had under any rule, oldest first."""
         sql = f"SELECT {_COLUMNS} FROM jobs WHERE root = ? AND relative = ? ORDER BY id"
-        return [_job(row) for row in self._read(sql, (_text(root), _text(relative)))]
+        return [_job(row) for row in self._read(sql, (text(root), text(relative)))]
 
     def source_due(self) -> list[Job]:
         """Done jobs whose source was not yet deleted or moved."""
@@ -274,7 +195,7 @@ class Ledger:
     def newest(self, jobs: Sequence[Job]) -> dict[int, int]:
         """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""
         sql = "SELECT max(id) FROM jobs WHERE rule = ? AND root = ? AND relative = ?"
-        return {job.id: self._read(sql, (job.rule, _text(job.root), _text(job.relative)))[0][0] for job in jobs}
+        return {job.id: self._read(sql, (job.rule, text(job.root), text(job.relative)))[0][0] for job in jobs}
 
     def earlier_results(self, jobs: Sequence[Job]) -> dict[int, EarlierResult]:
         """For each job whose file had one done under the same rule: what the last of those gave."""
@@ -285,8 +206,8 @@ class Ledger:
         )
         found = dict[int, EarlierResult]()
         for job in jobs:
-            for row in self._read(sql, (job.rule, _text(job.root), _text(job.relative))):
-                found[job.id] = EarlierResult(row[0], row[1], row[2], _path(row[3]), Fingerprint(*row[4:7]))
+            for row in self._read(sql, (job.rule, text(job.root), text(job.relative))):
+                found[job.id] = EarlierResult(row[0], row[1], row[2], path_of(row[3]), Fingerprint(*row[4:7]))
         return found
 
     def history(self, job: int) -> list[tuple[float, State, str]]:
@@ -301,18 +222,12 @@ class Ledger:
             found.setdefault(rule, {})[State(state)] = number
         return found
 
-    def next_due(self, rules: Sequence[str]) -> float | None:
-        """When the earliest waiting job of these rules may run, in seconds since the epoch; None without any."""
-        sql = f"SELECT min(not_before) FROM jobs WHERE state = 'waiting' AND rule IN ({','.join('?' * len(rules))})"
-        due: float | None = self._read(sql, tuple(rules))[0][0]
-        return due
-
     # -- plumbing ------------------------------------------------------------------------------------------------
 
     def _apply(self, db: sqlite3.Connection, moves: Sequence[Move]) -> None:
         now = self._clock()
         for move in moves:
-            before, reason = move.only_from or _BEFORE[move.to], _printable(move.reason)
+            before, reason = move.only_from or BEFORE[move.to], _printable(move.reason)
             cursor = db.execute(
                 "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?,"
                 " attempts = coalesce(?, attempts), output = coalesce(?, output), device = coalesce(?, device),"
@@ -320,93 +235,13 @@ class Ledger:
                 f" WHERE id = ? AND state IN ({','.join('?' * len(before))})",
                 (
                     *(move.to.value, reason, now, move.not_before, move.source_due, move.attempts),
-                    *(None if move.output is None else _text(move.output), move.device, move.content, move.recipe),
+                    *(None if move.output is None else text(move.output), move.device, move.content, move.recipe),
                     *(move.job, *before),
                 ),
             )
             if cursor.rowcount != 1:
                 raise IllegalMoveError(_refusal(db, move))
             _remember(db, move.job, now, move.to, reason)
-
-    def _read(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        """Each thread reads through a connection of its own, so that none waits while another syncs the disk."""
-        while True:
-            try:
-                return self._look(sql, values)
-            except BlockedError as error:
-                if not self._patience(error):
-                    raise
-
-    def _look(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        with _reported(self.path):
-            if (reader := getattr(self._readers, "connection", None)) is None:
-                reader = self._readers.connection = _connect(self.path, self._timeout)
-                with self._lock:
-                    self._open.append(reader)
-            return list(reader.execute(sql, values).fetchall())
-
-    def _write(self, body: Callable[[sqlite3.Connection], object], *, durable: bool = False) -> None:
-        """One transaction. While the ledger cannot be written, `patience` decides whether to try again."""
-        while True:
-            try:
-                return self._transact(body, durable)
-            except BlockedError as error:
-                if not self._patience(error):
-                    raise
-
-    def _transact(self, body: Callable[[sqlite3.Connection], object], durable: bool) -> None:
-        with self._lock, _reported(self.path):
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                body(self._db)
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-
-def _connect(path: Path, timeout: float) -> sqlite3.Connection:
-    with _reported(path):
-        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
-        try:
-            _use_wal(connection, timeout)
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-        except BaseException:
-            connection.close()
-            raise
-    if version > len(MIGRATIONS):
-        connection.close()
-        raise DarkroomError(f"{path}: written by a newer darkroom (schema {version}); install that version or newer")
-    return connection
-
-
-def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
-    """Two processes may open a new ledger at once, and for this change of mode SQLite does not wait by itself."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-@contextmanager
-def _reported(path: Path) -> Iterator[None]:
-    """Turn SQLite's complaints about its surroundings into errors that say where, what, and the remedy."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        remedy = "free space on its disk or make it writable, work goes on by itself"
-        raise BlockedError(f"{path}: {error}; {remedy}") from error
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-            raise
-        raise DarkroomError(f"{path}: {error}; move the file aside to start a new ledger") from error
 
 
 def _refusal(db: sqlite3.Connection, move: Move) -> str:
@@ -424,33 +259,11 @@ def _remember(db: sqlite3.Connection, job: int | None, now: float, state: State,
 
 
 def _job(row: Sequence[Any]) -> Job:
-    identity = (row[0], row[1], _path(row[2]), _path(row[3]), Fingerprint(*row[4:7]))
-    output = None if row[11] is None else _path(row[11])
+    identity = (row[0], row[1], path_of(row[2]), path_of(row[3]), Fingerprint(*row[4:7]))
+    output = None if row[11] is None else path_of(row[11])
     return Job(*identity, State(row[7]), row[8], row[9], row[10], output, row[12], row[13], row[14])
 
 
 def _record_outputs(db: sqlite3.Connection, rows: Sequence[tuple[str, int, Fingerprint]]) -> None:
-    values = [(_text(path), job, *_numbers(fingerprint)) for path, job, fingerprint in rows]
+    values = [(text(path), job, *numbers(fingerprint)) for path, job, fingerprint in rows]
     db.executemany("INSERT OR REPLACE INTO outputs VALUES (?,?,?,?,?)", values)
-
-
-def _numbers(fingerprint: Fingerprint) -> tuple[int, int, int]:
-    return fingerprint.size, fingerprint.mtime_ns, fingerprint.inode
-
-
-def _text(path: str) -> str | bytes:
-    """A path as SQLite holds it: text, or the raw bytes of a name that is not UTF-8."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return path
-
-
-def _path(value: str | bytes) -> str:
-    return os.fsdecode(value) if isinstance(value, bytes) else value
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]

@@ -1,0 +1,153 @@
+"""The ledger's SQLite file: connections, transactions, and values as SQLite holds them.
+
+Durability. The file is in WAL mode. A transaction asked for as `durable` is committed with an fsync; any other may be
+lost with the power, though never torn (SQLite, "PRAGMA synchronous").
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from daemon.errors import BlockedError, DarkroomError
+from daemon.ledger.migrations import MIGRATIONS, migrate
+from daemon.model import Fingerprint
+
+_CHUNK = 500  # below SQLITE_MAX_VARIABLE_NUMBER of every build
+
+
+class Database:
+    """One connection that writes, under a lock, and one a thread that reads.
+
+    Every method raises BlockedError when the disk does not let it, unless `patience`, called with that error, waits
+    and returns True: then it is tried again. DarkroomError means the file is no ledger, or a newer one.
+    """
+
+    def __init__(self, path: Path, timeout: float, patience: Callable[[BlockedError], bool]) -> None:
+        self.path = path
+        self._timeout = timeout
+        self._patience = patience
+        self._lock = threading.RLock()
+        self._readers = threading.local()
+        self.connection = _connect(path, timeout)
+        self._open = [self.connection]
+        try:
+            with _reported(path):
+                migrate(self.connection)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close every connection; the last one folds the WAL into the file."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+
+    def read(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """Each thread reads through a connection of its own, so that none waits while another syncs the disk."""
+        while True:
+            try:
+                return self._look(sql, values)
+            except BlockedError as error:
+                if not self._patience(error):
+                    raise
+
+    def _look(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        with _reported(self.path):
+            if (reader := getattr(self._readers, "connection", None)) is None:
+                reader = self._readers.connection = _connect(self.path, self._timeout)
+                with self._lock:
+                    self._open.append(reader)
+            return list(reader.execute(sql, values).fetchall())
+
+    def write(self, body: Callable[[sqlite3.Connection], object], *, durable: bool = False) -> None:
+        """One transaction. While the ledger cannot be written, `patience` decides whether to try again."""
+        while True:
+            try:
+                return self._transact(body, durable)
+            except BlockedError as error:
+                if not self._patience(error):
+                    raise
+
+    def _transact(self, body: Callable[[sqlite3.Connection], object], durable: bool) -> None:
+        with self._lock, _reported(self.path):
+            self.connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                body(self.connection)
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+
+def _connect(path: Path, timeout: float) -> sqlite3.Connection:
+    with _reported(path):
+        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        try:
+            _use_wal(connection, timeout)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+    if version > len(MIGRATIONS):
+        connection.close()
+        raise DarkroomError(f"{path}: written by a newer darkroom (schema {version}); install that version or newer")
+    return connection
+
+
+def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
+    """Two processes may open a new ledger at once, and for this change of mode SQLite does not wait by itself."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Turn SQLite's complaints about its surroundings into errors that say where, what, and the remedy."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        remedy = "free space on its disk or make it writable, work goes on by itself"
+        raise BlockedError(f"{path}: {error}; {remedy}") from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise
+        raise DarkroomError(f"{path}: {error}; move the file aside to start a new ledger") from error
+
+
+def numbers(fingerprint: Fingerprint) -> tuple[int, int, int]:
+    return fingerprint.size, fingerprint.mtime_ns, fingerprint.inode
+
+
+def text(path: str) -> str | bytes:
+    """A path as SQLite holds it: text, or the raw bytes of a name that is not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def path_of(value: str | bytes) -> str:
+    return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
+def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]

@@ -1,0 +1,74 @@
+"""The values that go into the ledger and come out of it, and the transitions there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from daemon.errors import DarkroomError
+from daemon.model import Fingerprint, State
+
+NEXT: Mapping[State, tuple[State, ...]] = {
+    State.WAITING: (State.RUNNING, State.SKIPPED, State.CANCELLED),
+    State.RUNNING: (State.DONE, State.FAILED, State.SKIPPED, State.WAITING, State.CANCELLED),
+    State.FAILED: (State.WAITING,),
+    State.SKIPPED: (State.WAITING,),
+    State.CANCELLED: (State.WAITING,),
+    State.DONE: (),
+}
+"""The named transitions; there are no others."""
+
+BEFORE = {to: tuple(state for state, after in NEXT.items() if to in after) for to in State}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows."""
+
+    job: int
+    to: State
+    reason: str
+    attempts: int | None = None
+    not_before: float = 0.0
+    output: str | None = None
+    device: str | None = None
+    content: str | None = None
+    recipe: str | None = None
+    source_due: bool = False
+    only_from: tuple[State, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A settled file that a rule matched and that has no job yet."""
+
+    rule: str
+    root: str
+    relative: str
+    fingerprint: Fingerprint
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A durable temporary file about to be renamed to `target`; `exclusive`: never over an existing file."""
+
+    job: int
+    temporary: str
+    target: str
+    exclusive: bool
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRecord:
+    """A file darkroom wrote: the job it came from, that job's source, and the fingerprint it was left with."""
+
+    job: int
+    rule: str
+    source: str
+    fingerprint: Fingerprint
+
+
+class IllegalMoveError(DarkroomError):
+    """A transition that `NEXT` does not name: a fault of the program, never of the user."""
