@@ -77,13 +77,18 @@ def status_text(status: dict[str, Any]) -> str:
 
 def jobs_of(config: Config, state: State | None, rule: str | None, limit: int) -> list[dict[str, Any]]:
     """The stable content of `darkroom jobs --json`: newest first."""
-    names = [known.name for known in config.rules]
     if (ledger := open_ledger(config)) is None:
         return []
     with closing(ledger):
-        if rule is not None and rule not in names and rule not in ledger.counts():
-            raise DarkroomError(f"no rule is called {rule!r}; there are {', '.join(names)}")
+        _check_rule(config, ledger, rule)
         return [_job(job) for job in ledger.jobs(state, rule, limit)]
+
+
+def _check_rule(config: Config, ledger: Ledger, rule: str | None) -> None:
+    """A rule that is no longer in the configuration still has its jobs."""
+    names = [known.name for known in config.rules]
+    if rule is not None and rule not in names and rule not in ledger.counts():
+        raise DarkroomError(f"no rule is called {rule!r}; there are {', '.join(names)}")
 
 
 def _job(job: Job) -> dict[str, Any]:
@@ -119,6 +124,7 @@ def move_jobs(config: Config, to: State, ids: Sequence[int], rule: str | None) -
     if (ledger := open_ledger(config)) is None:
         raise DarkroomError(f"{config.state_dir}: there are no jobs yet")
     with closing(ledger):
+        _check_rule(config, ledger, rule)
         jobs = ledger.jobs(ids=ids) if ids else ledger.jobs(State.FAILED, rule)
         if unknown := sorted(set(ids) - {job.id for job in jobs}):
             raise DarkroomError(f"no job {unknown[0]}; `darkroom jobs` lists them")
@@ -138,12 +144,14 @@ def operators_text(name: str | None) -> str:
         near = get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
         raise ConfigError([f"darkroom operators: no step is called {name!r}; {hint}"])
-    return f"{_operator(known[name])}\n\n{known[name].doc}"
+    told = known[name].doc.partition("\n")[2].strip()
+    return f"{_operator(known[name])}" + (f"\n\n{told}" if told else "")
 
 
 def _operator(operator: Any) -> str:
     lines = [f"{operator.name}: {operator.summary}"]
-    lines += [f"    {name}: {parameter.describe()}" for name, parameter in operator.parameters.items()]
+    for name, parameter in operator.parameters.items():
+        lines.append(f"    {name}: {parameter.describe()}" + (f"; {parameter.doc}" if parameter.doc else ""))
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 # NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `darkroom jobs | head` is no error
         return OK
+    except OSError as error:
+        return _fail(f"darkroom: {error.filename or 'standard output'}: {error.strerror}", options.debug)
     except KeyboardInterrupt:
         return 130
 
@@ -104,7 +107,7 @@ def _jobs(options: argparse.Namespace) -> int:
     from daemon.answers import job_lines, jobs_of
     from daemon.config import load_config
 
-    jobs = jobs_of(load_config(options.config), options.state, options.rule, options.limit)
+    jobs = jobs_of(load_config(options.config), options.state and State(options.state), options.rule, options.limit)
     if options.json:
         print(_json(jobs))
     else:
@@ -148,8 +151,15 @@ def _json(value: object) -> str:
 # -- the words ---------------------------------------------------------------------------------------------------
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="darkroom", description="A batch-processing daemon for pictures.")
+    parser = _Parser(prog="darkroom", description="A batch-processing daemon for pictures.")
     parser.add_argument("--debug", action="store_true", help="tell more, and show tracebacks")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -173,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true")
 
     jobs = _add(commands, "jobs", _jobs, "jobs, newest first", config=True)
-    jobs.add_argument("--state", type=State, choices=list(State), metavar="S", help=", ".join(State))
+    jobs.add_argument("--state", choices=list(State), metavar="S", help=", ".join(State))
     jobs.add_argument("--rule", metavar="R")
     jobs.add_argument("--limit", type=int, default=-1, metavar="N", help="at most N")
     jobs.add_argument("--json", action="store_true")

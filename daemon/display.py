@@ -18,10 +18,10 @@ class Plain:
     """One line an event, flushed at once: for journals, files and pipes."""
 
     def line(self, text: str) -> None:
-        """Print a line; a reader that went away must not end the work."""
+        """Print a line; a reader that went away, or a full disk behind it, must not end the work."""
         try:
             print(text.encode(errors="backslashreplace").decode(), flush=True)
-        except BrokenPipeError:
+        except OSError:
             sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - for the rest of the process
 
     def progress(self, finished: int, open_jobs: int, rate: float) -> None:

@@ -89,6 +89,7 @@ _REMEDIES = {
     errno.EACCES: "give the daemon's user permission",
     errno.EPERM: "give the daemon's user permission",
     errno.ENOENT: "make or mount the folder",
+    errno.EEXIST: "a file stands where a folder must be: move it away",
     errno.ENOTDIR: "a file stands where a folder must be: move it away",
     errno.EISDIR: "a folder stands where a file must be: move it away",
 }

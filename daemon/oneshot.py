@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
-from daemon.codec import decode, encode, format_of, probe
-from daemon.errors import BlockedError, ConfigError, DarkroomError, OutputRefused
+from daemon.codec import Format, decode, encode, format_of, probe
+from daemon.errors import BlockedError, ConfigError, DarkroomError, OutputRefused, writing_failed
 from daemon.graphs import graph_for
 from daemon.model import Config, EncodeOptions, RuntimeOptions
 from daemon.outputs import sync_file, write_temporary
@@ -25,8 +26,8 @@ from kernels.chain import Chain, ChainError, canonical, describe, parse_chain
 def apply(steps: str, inputs: Sequence[Path], output: str) -> int:
     """Process files; 0, or 1 if any failed. Raises ConfigError for steps that are none."""
     chain = parse_steps(steps)
-    is_picture = format_of(Path(output).suffix) is not None and not output.endswith("/")
-    as_folder = len(inputs) > 1 or Path(output).is_dir() or not is_picture
+    as_folder = _is_folder(output, len(inputs))
+    _refuse_collisions(inputs, as_folder)
     graph = graph_for(chain, cache_directory() / "graphs")
     runtime = Runtime("cpu", len(os.sched_getaffinity(0)))
     failed = 0
@@ -39,6 +40,22 @@ def apply(steps: str, inputs: Sequence[Path], output: str) -> int:
             print(f"{path}: {error}", file=sys.stderr)
             failed += 1
     return 1 if failed else 0
+
+
+def _is_folder(output: str, inputs: int) -> bool:
+    suffix = Path(output).suffix
+    if inputs > 1 or output.endswith("/") or Path(output).is_dir() or not suffix:
+        return True
+    if format_of(suffix) is None:
+        known = ", ".join(kind.value for kind in Format)
+        raise ConfigError([f"-o {output}: {suffix} is no format darkroom writes; use one of {known}, or name a folder"])
+    return False
+
+
+def _refuse_collisions(inputs: Sequence[Path], as_folder: bool) -> None:
+    names = Counter(path.name for path in inputs)
+    if as_folder and (twice := [name for name, times in names.items() if times > 1]):
+        raise ConfigError([f"IN: several inputs would become {twice[0]}; process them one folder at a time"])
 
 
 def _apply_one(runtime: Runtime, graph: Path, path: Path, target: Path) -> None:
@@ -83,6 +100,13 @@ def cache_directory() -> Path:
 
 def export(config: Config, folder: Path) -> int:
     """Write every rule's graph and a parity report into `folder`; 1 if parity fails."""
+    try:
+        return _export(config, folder)
+    except OSError as error:
+        raise writing_failed(str(error.filename or folder), error) from error
+
+
+def _export(config: Config, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     reports = list[dict[str, object]]()
     for rule in config.rules:

@@ -216,9 +216,11 @@ class Pipeline:
 
     def _publish_loop(self) -> None:
         while not (self._ending.is_set() and not self._results):
-            if not (group := self._take_group()):
-                continue
+            group = self._take_group()
             try:
+                if not group:
+                    self.publisher.sources.dispose()  # a rule that shares a file may have ended without an output
+                    continue
                 later = self.publisher.publish(group)
             except BlockedError as error:  # only when stopping: the ledger waits otherwise; a restart recovers
                 log.error("%s", error)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from daemon import receipts, sources
+from daemon import receipts
 from daemon.errors import DarkroomError, OutputRefused, writing_failed
 from daemon.ledger import Intent, Ledger, Move, OutputRecord
 from daemon.model import Config, Fingerprint, Job, OnConflict, Rule, State
 from daemon.outputs import discard, put_in_place, sync_file, sync_folders
+from daemon.sources import Sources
 
 Ended = Callable[[Job, Move], None]
 
@@ -57,7 +58,7 @@ class Publisher:
         failed: Callable[[Job, DarkroomError], None],
     ) -> None:
         self._ledger = ledger
-        self._complain = complain
+        self.sources = Sources(config.rules_by_name(), ledger, complain)
         self._ended = ended
         self._failed = failed
         self._watched = tuple(f"{root}/" for rule in config.rules for root in rule.watch)
@@ -84,8 +85,7 @@ class Publisher:
         for item, (_, move) in zip(renamed, moves, strict=True):
             self._ended(item.encoded.job, move)
         receipts.remove(self._ledger, [(item.encoded.job, item.encoded.rule.output) for item in renamed])
-        due = [(item.encoded.job, item.encoded.rule) for item in renamed if item.encoded.done.source_due]
-        sources.dispose(self._ledger, due, self._complain)
+        self.sources.dispose()
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
@@ -198,8 +198,7 @@ class Publisher:
         stopped = self._ledger.jobs(state=State.RUNNING)
         reason = "handed back: darkroom ended while it ran"
         self._ledger.advance([Move(job.id, State.WAITING, reason) for job in reversed(stopped)])
-        due = [(job, self._rules[job.rule]) for job in self._ledger.source_due() if job.rule in self._rules]
-        sources.dispose(self._ledger, due, self._complain)
+        self.sources.dispose()
         return len(finished), len(stopped)
 
     def _finish(self, intent: Intent) -> bool:

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from daemon import snapshot
-from daemon.allocator import keep_pages, spare_the_collector
+from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
 from daemon.display import Display
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
@@ -33,6 +33,8 @@ TICK_ONCE = 0.02
 STOP_WITHIN = 2.0
 """Seconds a stop may take to finish what is decoded; the rest is handed back to the ledger."""
 TELL_EVERY = 1.0
+REST_AFTER = 2.0
+"""Seconds without work after which memory is given back."""
 GIVE_UP = 15.0
 """Seconds without any progress after which `--once` leaves blocked jobs waiting and says so."""
 
@@ -49,6 +51,7 @@ class Service:
         self._told: dict[str, float] = {}
         self._left = 0
         self._shown = 0.0
+        self._rested = True
         self._fatal: list[BaseException] = []
         self._tally = Tally()
         self._started = time.time()
@@ -114,6 +117,7 @@ class Service:
                 self._publish_snapshot()
             if self._once and self._finished():
                 return
+            self._rest_if_idle()
         self._fatal += self._pipeline.fatal
 
     def _end(self) -> bool:
@@ -189,6 +193,14 @@ class Service:
                 self._display.line(line)
         finished = sum(self._tally.counts[s] for s in (State.DONE, State.FAILED, State.SKIPPED))
         self._display.progress(finished, self._open_jobs(), self._tally.rate())
+
+    def _rest_if_idle(self) -> None:
+        """Give memory back, once after each stretch of work."""
+        if self._pipeline.in_flight:
+            self._rested = False
+        elif not self._rested and time.monotonic() - self._tally.progressed > REST_AFTER:
+            self._rested = True
+            give_pages_back()
 
     def _publish_snapshot(self) -> None:
         try:

@@ -5,6 +5,7 @@ Whether a daemon is alive is told by the lock it holds, never by the file: a fil
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from daemon.errors import DarkroomError
+from daemon.errors import DarkroomError, writing_failed
 
 LOCK = "daemon.lock"
 SNAPSHOT = "status.json"
@@ -23,16 +24,20 @@ class DaemonLock:
     """The right to work on a `state_dir`, held until the process ends. Raises DarkroomError if another has it."""
 
     def __init__(self, state_dir: Path) -> None:
-        self._file = (state_dir / LOCK).open("a+", encoding="ascii")
+        try:
+            self._file = (state_dir / LOCK).open("a+", encoding="ascii")
+        except OSError as error:
+            raise writing_failed(str(state_dir / LOCK), error) from error
         if not self._take():
             holder = _holder(state_dir)
             self._file.close()
             raise DarkroomError(
                 f"{state_dir}: another darkroom ({holder}) works here; stop it, or give this one its own state_dir"
             )
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        with contextlib.suppress(OSError):  # the number is for people; on a full disk the lock alone has to do
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()))
+            self._file.flush()
 
     def _take(self) -> bool:
         """Try for a moment: `alive`, asked by `darkroom status`, holds the lock too, for microseconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -18,19 +18,35 @@ from daemon.scan import fingerprint_of
 from daemon.template import Template
 
 
-def dispose(ledger: Ledger, jobs: Iterable[tuple[Job, Rule]], complain: Callable[[str], None]) -> None:
-    """Delete or move the sources of done jobs. One that cannot be is told of, and tried again at the next start."""
-    gone, kept = list[int](), list[int]()
-    for job, rule in jobs:
-        try:
-            (gone if _dispose_one(ledger, job, rule) else kept).append(job.id)
-        except (OSError, DarkroomError) as error:
-            problem = error.strerror if isinstance(error, OSError) else str(error)
-            verb = "deleted" if rule.source.action is SourceAction.DELETE else "moved"
-            remedy = "give the daemon's user permission and restart"
-            complain(f"{job.path}: done, but the source cannot be {verb} ({problem}); {remedy}")
-    ledger.source_settled(gone, gone=True)
-    ledger.source_settled(kept, gone=False)
+class Sources:
+    """Deletes or moves the sources that are due. One that cannot be is told of, and left to the next start."""
+
+    def __init__(self, rules: Mapping[str, Rule], ledger: Ledger, complain: Callable[[str], None]) -> None:
+        self._rules = {name: rule for name, rule in rules.items() if not rule.keeps_source}
+        self._ledger = ledger
+        self._complain = complain
+        self._stuck = set[int]()
+
+    def dispose(self) -> None:
+        """Deal with every source of a done job that no other rule has yet to read."""
+        if not self._rules:
+            return
+        due = [job for job in self._ledger.source_due() if job.rule in self._rules and job.id not in self._stuck]
+        outcome: dict[bool, list[int]] = {True: [], False: []}
+        for job in due:
+            try:
+                outcome[_dispose_one(self._ledger, job, self._rules[job.rule])].append(job.id)
+            except (OSError, DarkroomError) as error:
+                self._stuck.add(job.id)
+                self._tell(job, error)
+        for gone, jobs in outcome.items():
+            self._ledger.source_settled(jobs, gone=gone)
+
+    def _tell(self, job: Job, error: Exception) -> None:
+        problem = error.strerror if isinstance(error, OSError) else str(error)
+        verb = "deleted" if self._rules[job.rule].source.action is SourceAction.DELETE else "moved"
+        remedy = "give the daemon's user permission and restart"
+        self._complain(f"{job.path}: done, but the source cannot be {verb} ({problem}); {remedy}")
 
 
 def _dispose_one(ledger: Ledger, job: Job, rule: Rule) -> bool:

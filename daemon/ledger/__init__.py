@@ -189,8 +189,11 @@ class Ledger:
         return [_job(row) for row in self._read(sql, (text(root), text(relative)))]
 
     def source_due(self) -> list[Job]:
-        """Done jobs whose source was not yet deleted or moved."""
-        return [_job(row) for row in self._read(f"SELECT {_COLUMNS} FROM jobs WHERE source_due = 1", ())]
+        """Done jobs whose source is still to be deleted or moved, and that no other rule has yet to read."""
+        other = "other.root = done.root AND other.relative = done.relative AND other.state IN ('waiting', 'running')"
+        unread = f"EXISTS (SELECT 1 FROM jobs AS other WHERE {other})"
+        sql = f"SELECT {_COLUMNS} FROM jobs AS done WHERE source_due = 1 AND NOT {unread}"
+        return [_job(row) for row in self._read(sql, ())]
 
     def newest(self, jobs: Sequence[Job]) -> dict[int, int]:
         """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""

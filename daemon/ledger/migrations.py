@@ -88,7 +88,13 @@ def m004_outputs(connection: sqlite3.Connection) -> None:
 
 
 @migration
-def m005_counts(connection: sqlite3.Connection) -> None:
+def m005_siblings(connection: sqlite3.Connection) -> None:
+    """Jobs of one file under any rule: its source is not touched while another rule has yet to read it."""
+    connection.execute("CREATE INDEX jobs_by_file ON jobs (root, relative)")
+
+
+@migration
+def m006_counts(connection: sqlite3.Connection) -> None:
     """Jobs by rule and state, kept by triggers: `status` must not count a million rows to answer."""
     connection.execute(
         "CREATE TABLE counts (rule TEXT, state TEXT, jobs INTEGER NOT NULL, PRIMARY KEY (rule, state)) WITHOUT ROWID"

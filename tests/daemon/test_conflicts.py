@@ -89,6 +89,20 @@ def test_source_delete_and_the_same_file_dropped_again(box: Box, small: Pixels) 
     assert len(box.jobs("--state", "done")) == 2
 
 
+@pytest.mark.parametrize("source", ["delete", "{move: {to: 'originals/{name}'}}"], ids=["delete", "move"])
+def test_a_source_waits_for_every_rule_that_takes_it(box: Box, small: Pixels, source: str) -> None:
+    config = (box.folder / "config.yaml").read_text()
+    second = "  - {name: copy, watch: in, steps: [mosaic: {block: 16}], output: 'copy/{name}'}\n"
+    box.write_config(config.rstrip() + f"\n    source: {source}\n" + second)
+    names = [f"{index}.png" for index in range(8)]
+    for index, name in enumerate(names):
+        box.drop(f"in/{name}", np.roll(small, index, axis=0))
+    box.drop("in/broken.png", b"broken")
+    box.once(check=1)
+    assert set(names) <= set(box.files()) and set(names) <= set(box.files("copy"))
+    assert box.files("in") == ["broken.png"]
+
+
 def test_a_failed_source_is_kept(box: Box) -> None:
     box.rules("source: delete")
     box.drop("in/cat.png", b"broken")

@@ -117,7 +117,7 @@ POINTS = [
     ("publish", "put_in_place"),
     ("publish", "sync_folders"),
     ("publish", "Ledger.complete"),
-    ("publish", "sources.dispose"),
+    ("publish", "Sources.dispose"),
     ("sources", "Path.unlink"),
 ]
 
