@@ -6,6 +6,7 @@ Imports are made by the command that needs them: `darkroom jobs` must not load a
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -38,12 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DarkroomError as error:
         return _fail(f"darkroom: {error}", options.debug)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `darkroom jobs | head` is no error
+        _forget_output()  # `darkroom jobs | head` is no error
         return OK
     except OSError as error:
+        _forget_output()
         return _fail(f"darkroom: {error.filename or 'standard output'}: {error.strerror}", options.debug)
     except KeyboardInterrupt:
         return 130
+
+
+def _forget_output() -> None:
+    """Let what is still buffered for standard output go nowhere: Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(text: str, debug: bool) -> int:
@@ -57,6 +64,7 @@ def _fail(text: str, debug: bool) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    gc.disable()  # while modules load, every search for cycles is in vain; the service turns it on again
     from daemon.config import load_config
     from daemon.display import make_display
     from daemon.service import Service

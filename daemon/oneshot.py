@@ -102,6 +102,8 @@ def export(config: Config, folder: Path) -> int:
     """Write every rule's graph and a parity report into `folder`; 1 if parity fails."""
     try:
         return _export(config, folder)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise writing_failed(str(error.filename or folder), error) from error
 

@@ -29,8 +29,9 @@ def binomial_blur(levels: Tensor, border: str) -> Tensor:
     beyond = _framed(levels.double() / 255, border)
     total = None
     for row, down in enumerate(BINOMIAL):
+        band = beyond.narrow(2, row, height)
         for column, across in enumerate(BINOMIAL):
-            term = beyond.narrow(2, row, height).narrow(3, column, width) * (down * across / 256)
+            term = band.narrow(3, column, width) * (down * across / 256)
             total = term if total is None else total + term
     assert total is not None
     return total * 255
