@@ -114,7 +114,14 @@ def _watched(document: Document, data: Data, base: Path) -> Iterator[Fault]:
                 yield fault_at(document, where, (problem, "watch another folder"))
             if folder in seen:
                 yield fault_at(document, where, ("the same folder is listed twice", "remove one of the two"))
+            elif rule.get("recursive", True) is True and any(_nested(folder, other) for other in seen):
+                problem = "it and another folder of this rule lie in one another: pictures would be taken twice"
+                yield fault_at(document, where, (problem, "remove the inner one, or write recursive: false"))
             seen.add(folder)
+
+
+def _nested(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _folders(where: Where, watch: Data, base: Path) -> Iterator[tuple[Where, Path]]:

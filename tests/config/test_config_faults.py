@@ -106,6 +106,11 @@ REPLACED = {
     ): "2:36: rules[0].watch[2]: the same folder is listed twice; remove one of the two",
     (
         "watch: in",
+        "watch: [in/sub, in]",
+    ): "2:33: rules[0].watch[1]: it and another folder of this rule lie in one another: pictures would be taken twice;"
+    " remove the inner one, or write recursive: false",
+    (
+        "watch: in",
         "watch: var/in",
     ): "2:26: rules[0].watch: the folder lies inside state_dir, where darkroom keeps files of its own; watch another folder",
     ("watch: in", "watch: 5"): "2:26: rules[0].watch: 5 cannot stand here; write a folder, or a list of folders",
