@@ -24,6 +24,12 @@ def temporary_for(target: str, job: int) -> str:
     return f"{os.path.dirname(target)}/{TEMPORARY_PREFIX}{_RUN}-{job}.tmp"
 
 
+def numbered(path: str, number: int) -> str:
+    """`NAME-2.png` for `NAME.png`; the path itself for 0."""
+    stem, ending = os.path.splitext(path)
+    return f"{stem}-{number}{ending}" if number else path
+
+
 def write_temporary(target: str, job: int, data: bytes) -> tuple[str, Fingerprint]:
     """Write `data` beside `target`, making its folder if need be; the temporary path and fingerprint.
 

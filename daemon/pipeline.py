@@ -79,6 +79,7 @@ class Pipeline:
         self._ending = threading.Event()
         self._count = threading.Lock()
         self.in_flight = 0
+        self._claiming = False
         self.fatal: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
@@ -101,6 +102,11 @@ class Pipeline:
         except BaseException as error:
             log.error("thread %s ended", threading.current_thread().name, exc_info=error)
             self.fatal.append(error)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job is in flight, or may be: one just claimed waits no longer and is not yet counted."""
+        return self._claiming or self.in_flight > 0
 
     def wake(self) -> None:
         """There may be jobs to claim."""
@@ -145,9 +151,13 @@ class Pipeline:
         open_rules = [rule for rule in recipes if self.blockades.open(rule, now)]
         if room < CLAIM or not open_rules:
             return False
-        jobs = self._ledger.claim(open_rules, room, f"taken by darkroom on the {self._runtime.device}")
-        with self._count:
-            self.in_flight += len(jobs)
+        self._claiming = True
+        try:
+            jobs = self._ledger.claim(open_rules, room, f"taken by darkroom on the {self._runtime.device}")
+            with self._count:
+                self.in_flight += len(jobs)
+        finally:
+            self._claiming = False
         earlier = self._ledger.earlier_results([job for job in jobs if self._rules[job.rule].keeps_source])
         works = [Work(job, self._rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
         self._bench.add_to_decode(list(_chunks(works)))

@@ -18,7 +18,7 @@ from daemon import receipts
 from daemon.errors import DarkroomError, OutputRefused, writing_failed
 from daemon.ledger import Intent, Ledger, Move, OutputRecord
 from daemon.model import Config, Fingerprint, Job, OnConflict, Rule, State
-from daemon.outputs import discard, put_in_place, sync_file, sync_folders
+from daemon.outputs import discard, numbered, put_in_place, sync_file, sync_folders
 from daemon.sources import Sources
 
 Ended = Callable[[Job, Move], None]
@@ -139,9 +139,8 @@ class Publisher:
 
     def _renamed(self, item: Encoded, taken: set[str]) -> Intent:
         """`NAME-1`, `NAME-2`, …: the first that is free, or that this source's last output already has."""
-        stem, dot, extension = item.target.rpartition(".")
         for number in count(1):
-            name = f"{stem}-{number}{dot}{extension}"
+            name = numbered(item.target, number)
             status = _status(name)
             ours = status is not None and _ours(self._ledger.written([name]).get(name), item.job, status)
             if name not in taken and (status is None or ours):

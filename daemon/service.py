@@ -222,10 +222,10 @@ class Service:
 
     def _finished(self) -> bool:
         """With `once`: whether nothing is left to do, or nothing that can be done."""
-        if not self._intake.settled or self._pipeline.in_flight:
+        if not self._intake.settled or self._pipeline.busy:
             return False
         if not self._waiting():
-            return True
+            return not self._pipeline.busy  # asked again: between the two looks a job may have been claimed
         building = [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]
         return not building and time.monotonic() - self._tally.progressed > GIVE_UP
 

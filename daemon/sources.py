@@ -13,7 +13,7 @@ from daemon.errors import DarkroomError
 from daemon.ledger import Ledger
 from daemon.model import Job, Rule, SourceAction
 from daemon.naming import fields_of
-from daemon.outputs import discard, put_in_place, sync_file, sync_folders, temporary_for
+from daemon.outputs import discard, numbered, put_in_place, sync_file, sync_folders, temporary_for
 from daemon.scan import fingerprint_of
 from daemon.template import Template
 
@@ -69,8 +69,7 @@ def _move(ledger: Ledger, job: Job, to: Template) -> None:
     wanted = to.render(fields_of(job))
     Path(wanted).parent.mkdir(parents=True, exist_ok=True)
     for number in count():
-        stem, dot, extension = wanted.rpartition(".")
-        target = wanted if number == 0 else f"{stem}-{number}{dot}{extension}"
+        target = numbered(wanted, number)
         try:
             _move_to(job, target)
             break

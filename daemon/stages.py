@@ -7,7 +7,7 @@ import os
 from daemon.budget import ByteBudget
 from daemon.codec import Format, decode, encode, format_of, probe
 from daemon.conditions import unfit_color, unfit_size
-from daemon.errors import DarkroomError, TransientError
+from daemon.errors import DarkroomError, TooManyPixels, TransientError
 from daemon.ledger import Move
 from daemon.model import State
 from daemon.naming import fields_of
@@ -21,6 +21,10 @@ BYTES_PER_PIXEL = 9
 """Of a picture in flight: decoded, in its batch, and as the result, three bytes each."""
 
 
+FILE_BYTES_PER_PIXEL, FILE_BYTES_BESIDE = 8, 64 << 20
+"""The most a file has reason to hold: four channels of 16 bits, and metadata beside them."""
+
+
 class Unwanted(DarkroomError):
     """The rule does not want this picture; the text is the reason it is skipped for."""
 
@@ -30,6 +34,7 @@ class Unwanted(DarkroomError):
 def begin(work: Work, max_pixels: int) -> None:
     """Read the source and its header, and decide whether the picture is wanted at all. Decodes nothing yet."""
     if work.data is None:
+        _refuse_huge(work.job.fingerprint.size, max_pixels)
         work.data, work.content = read_source(work.job)
     _refuse_repeat(work)
     work.header = probe(work.data, max_pixels)
@@ -83,6 +88,15 @@ def _done(work: Work, device: str, kind: Format) -> Move:
         recipe=work.recipe.key,
         source_due=not work.rule.keeps_source,
     )
+
+
+def _refuse_huge(size: int, max_pixels: int) -> None:
+    """A file is read whole, so one that no picture of permitted size could fill must not be read at all."""
+    if size > max_pixels * FILE_BYTES_PER_PIXEL + FILE_BYTES_BESIDE:
+        raise TooManyPixels(
+            f"the file has {size / 1e6:,.0f} MB, more than a picture of runtime.max_pixels ({max_pixels:,}) can need;"
+            " raise runtime.max_pixels if it is one"
+        )
 
 
 def _refuse_repeat(work: Work) -> None:

@@ -107,7 +107,7 @@ REPLACED = {
     (
         "watch: in",
         "watch: [in/sub, in]",
-    ): "2:33: rules[0].watch[1]: it and another folder of this rule lie in one another: pictures would be taken twice;"
+    ): "2:35: rules[0].watch[1]: it and another folder of this rule lie in one another: pictures would be taken twice;"
     " remove the inner one, or write recursive: false",
     (
         "watch: in",

@@ -1,0 +1,77 @@
+"""The numbers and lines of a running daemon."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemon import tally
+from daemon.ledger import Move
+from daemon.model import Fingerprint, Job, State
+from daemon.tally import TOLD_ALONE, Tally
+
+
+class Time:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(tally.time, "monotonic", lambda: self.now)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    return Time(monkeypatch)
+
+
+def note(told: Tally, number: int, to: State = State.DONE, rule: str = "r", attempts: int | None = None) -> None:
+    job = Job(number, rule, "/in", f"{number}.png", Fingerprint(1, 2, 3), State.RUNNING, "taken")
+    told.note(job, Move(number, to, "because", attempts=attempts, output=f"/out/{number}.png"))
+
+
+def test_few_are_told_one_by_one_and_once(time: Time) -> None:
+    told = Tally()
+    for number in range(TOLD_ALONE):
+        note(told, number)
+    assert told.lines()[0] == "r: 0.png → /out/0.png"
+    assert told.lines() == []
+
+
+def test_many_are_told_together_by_rule(time: Time) -> None:
+    told = Tally()
+    told.lines()
+    time.now += 1
+    for number in range(20):
+        note(told, number, rule="p" if number % 4 else "q")
+    lines = told.lines()
+    assert len(lines) == 2 and any(line.startswith("p: 15 pictures done") for line in lines)
+
+
+def test_failures_are_never_told_together(time: Time) -> None:
+    told = Tally()
+    for number in range(20):
+        note(told, number)
+        note(told, 100 + number, State.FAILED)
+    assert sum("failed: because" in line for line in told.lines()) == 20
+
+
+def test_waiting_is_told_and_is_progress_only_when_it_was_tried(time: Time) -> None:
+    told = Tally()
+    begun = told.progressed
+    time.now += 5
+    note(told, 1, State.WAITING)
+    assert told.lines() == [] and told.progressed == begun
+    note(told, 2, State.WAITING, attempts=1)
+    assert told.lines() == ["r: 2.png: waiting: because"] and told.progressed == time.now
+
+
+def test_rate_is_of_the_last_seconds(time: Time) -> None:
+    told = Tally()
+    assert told.rate() == 0.0
+    told.lines()
+    for _ in range(5):
+        time.now += 1
+        for number in range(10):
+            note(told, number)
+        told.lines()
+    assert told.rate() == pytest.approx(10.0)
+    time.now += 60
+    assert told.rate() == 0.0
+    assert told.counts[State.DONE] == 50
