@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from daemon.errors import BlockedError
 from daemon.ledger import Arrival, Ledger
-from daemon.match import matches
 from daemon.model import Config, Rule
 from daemon.scan import CHUNK, events_arrive, look, scan
 from daemon.settle import Settler, Sighting
@@ -42,8 +41,7 @@ class Intake:
         self._renew_due = time.monotonic() + config.rescan
         self._supervise_due = 0.0
         self._unread: dict[str, str] = {}
-        self.settled = False
-        """Whether every folder was scanned and nothing found is still waiting to be still."""
+        self._settled = False
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -74,13 +72,19 @@ class Intake:
         now = time.monotonic()
         if self._supervise_due and now >= self._supervise_due:
             self._supervise(now)
+        self._settled = False
         files, dirty = self.hints.drain()
         self._scan_due |= dict.fromkeys(dirty, 0.0)
         self._follow(files)
         for root in [root for root, due in self._scan_due.items() if now >= due]:
             self._scan(root)
         self._take_ripe()
-        self.settled = all(self._scan_due.values()) and not len(self._settler)
+        self._settled = all(self._scan_due.values()) and not len(self._settler)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every folder was scanned, every hint followed, and nothing found is still waiting to be still."""
+        return self._settled and not self.hints
 
     # -- its parts -----------------------------------------------------------------------------------------------
 
@@ -141,15 +145,14 @@ class Intake:
 
     def _unknown(self, root: str, sightings: Sequence[Sighting]) -> Iterator[tuple[Rule, Sighting]]:
         """The files that a rule matches, that darkroom did not write, and that the ledger has no job for."""
-        wanted = [(rule, [s for s in sightings if _takes(rule, s.relative)]) for rule in self._rules[root]]
-        paths = {f"{root}/{s.relative}" for _, taken in wanted for s in taken}
-        ours = self._ledger.written(sorted(paths)) if paths else {}
+        wanted = [(rule, [s for s in sightings if rule.takes(s.relative)]) for rule in self._rules[root]]
+        found = {s.fingerprint for _, taken in wanted for s in taken}
+        ours = self._ledger.own(list(found)) if found else set()
         for rule, taken in wanted:
             known = self._ledger.latest(rule.name, root, [s.relative for s in taken]) if taken else {}
             for sighting in taken:
-                record = ours.get(f"{root}/{sighting.relative}")
-                written = record is not None and record.fingerprint == sighting.fingerprint
-                if not written and known.get(sighting.relative) != sighting.fingerprint:
+                new = known.get(sighting.relative) != sighting.fingerprint
+                if new and sighting.fingerprint not in ours:
                     yield rule, sighting
 
     def _enter(self, root: str, ready: Iterable[tuple[Rule, Sighting]]) -> None:
@@ -167,10 +170,6 @@ class Intake:
         if (ripe := self._settler.next_ripe(now)) is not None:
             waits.append(ripe)
         return min(max(0.0, min(waits)), SUPERVISE)
-
-
-def _takes(rule: Rule, relative: str) -> bool:
-    return (rule.recursive or "/" not in relative) and matches(rule.match, relative)
 
 
 def _by_root(rules: Iterable[Rule]) -> dict[str, list[Rule]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daemon.match import matches
 from daemon.template import Template
 from kernels.chain import Chain
 
@@ -93,6 +94,10 @@ class Rule:
     on_conflict: OnConflict = OnConflict.OVERWRITE
     source: SourcePolicy = field(default_factory=SourcePolicy)
     retries: int = 3
+
+    def takes(self, relative: str) -> bool:
+        """Whether a path below a watched folder is one of this rule's."""
+        return (self.recursive or "/" not in relative) and matches(self.match, relative)
 
     @property
     def keeps_source(self) -> bool:

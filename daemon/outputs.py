@@ -40,7 +40,7 @@ def write_temporary(target: str, job: int, data: bytes) -> tuple[str, Fingerprin
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         except FileNotFoundError:
-            _make_folder(Path(temporary).parent)
+            make_folder(Path(temporary).parent)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
             _write_all(descriptor, data)
@@ -58,7 +58,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder and make its name durable: an output is not safe in a folder that a power cut takes back."""
     missing = [folder, *folder.parents]
     missing = [part for part in missing if not part.exists()]

@@ -8,6 +8,7 @@ anything again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from daemon.errors import DarkroomError, OutputRefused, writing_failed
 from daemon.ledger import Intent, Ledger, Move, OutputRecord
 from daemon.model import Config, Fingerprint, Job, OnConflict, Rule, State
 from daemon.outputs import discard, numbered, put_in_place, sync_file, sync_folders
+from daemon.scan import fingerprint_of
 from daemon.sources import Sources
 
 Ended = Callable[[Job, Move], None]
@@ -58,10 +60,10 @@ class Publisher:
         failed: Callable[[Job, DarkroomError], None],
     ) -> None:
         self._ledger = ledger
-        self.sources = Sources(config.rules_by_name(), ledger, complain)
+        self.sources = Sources(config.rules, ledger, complain)
         self._ended = ended
         self._failed = failed
-        self._watched = tuple(f"{root}/" for rule in config.rules for root in rule.watch)
+        self._watched = tuple(str(root) for rule in config.rules for root in rule.watch)
         self._rules = config.rules_by_name()
 
     def publish(self, group: Sequence[Encoded]) -> list[Encoded]:
@@ -130,12 +132,21 @@ class Publisher:
             return None
         if item.rule.on_conflict is OnConflict.RENAME:
             return self._renamed(item, taken)
-        if record is None and item.target.startswith(self._watched):
+        if record is not None and record.fingerprint == fingerprint_of(status) and not item.rule.keeps_source:
+            raise OutputRefused(
+                f"{item.target}: is the output of {record.source}, and sources are not kept, so nothing would be left"
+                " of it; set on_conflict: rename, or put {dir} and {name} into `output`"
+            )
+        if record is None and self._is_watched(item.target):
             raise OutputRefused(
                 f"{item.target}: a file in a watched folder that darkroom did not write stands there;"
                 " change `output`, or set on_conflict to rename"
             )
         return _to(item, item.target, exclusive=False)
+
+    def _is_watched(self, target: str) -> bool:
+        """Whether a file lies in a watched folder, whatever links lead there."""
+        return os.path.realpath(target).startswith(tuple(f"{os.path.realpath(root)}/" for root in self._watched))
 
     def _renamed(self, item: Encoded, taken: set[str]) -> Intent:
         """`NAME-1`, `NAME-2`, …: the first that is free, or that this source's last output already has."""
@@ -201,17 +212,18 @@ class Publisher:
         return len(finished), len(stopped)
 
     def _finish(self, intent: Intent) -> bool:
-        """Make sure a rename that was certain has happened; a temporary file that is gone says that it has."""
-        try:
+        """Finish a rename that was certain. Only the very file that was meant, in its place, proves it has happened."""
+        with contextlib.suppress(OSError):  # whatever the cause: the proof below fails, and the job runs again
             if _same_file(intent.temporary, intent.target):
                 discard(intent.temporary)  # killed between the link and the unlink
             elif os.path.lexists(intent.temporary):
                 put_in_place(intent.temporary, intent.target, exclusive=intent.exclusive)
-        except OSError:
-            self._ledger.withdraw([intent.job])
-            discard(intent.temporary)
-            return False
-        return True
+        status = _status(intent.target)
+        if status is not None and fingerprint_of(status) == intent.fingerprint:
+            return True
+        self._ledger.withdraw([intent.job])
+        discard(intent.temporary)
+        return False
 
     def _recovered(self, intent: Intent, job: Job) -> Move:
         rule = self._rules.get(job.rule)
@@ -227,8 +239,7 @@ def _ours(record: OutputRecord | None, job: Job, status: os.stat_result) -> bool
     """Whether the file that stands at the target is what darkroom last wrote there from the same source."""
     if record is None or record.rule != job.rule or record.source != job.path:
         return False
-    found = Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)
-    return record.fingerprint == found
+    return record.fingerprint == fingerprint_of(status)
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -51,6 +51,7 @@ class Service:
         self._told: dict[str, float] = {}
         self._left = 0
         self._shown = 0.0
+        self._patience_since = 0.0
         self._rested = True
         self._fatal: list[BaseException] = []
         self._tally = Tally()
@@ -249,7 +250,10 @@ class Service:
             self._display.line(text)
 
     def _be_patient(self, error: BlockedError) -> bool:
-        self._complain(str(error))
+        self._complain(f"{error}; work goes on by itself")
+        self._patience_since = self._patience_since or time.monotonic()
+        if self._once and time.monotonic() - self._patience_since > GIVE_UP:
+            return False
         return not self._stop.wait(1.0)
 
     def _wake(self) -> None:

@@ -35,7 +35,7 @@ def begin(work: Work, max_pixels: int) -> None:
     """Read the source and its header, and decide whether the picture is wanted at all. Decodes nothing yet."""
     if work.data is None:
         _refuse_huge(work.job.fingerprint.size, max_pixels)
-        work.data, work.content = read_source(work.job)
+        work.data, work.content = read_source(work.job, max_pixels)
     _refuse_repeat(work)
     work.header = probe(work.data, max_pixels)
     if reason := unfit_size(work.rule.when, work.header.width, work.header.height):

@@ -17,7 +17,7 @@ def verdict(job: Job, error: DarkroomError, retries: int, now: float, pause: flo
     """The move that follows an error. `now` in seconds since the epoch; `pause` seconds for a blocked rule."""
     reason = str(error)
     if isinstance(error, SourceGone | SourceChanged):
-        return Move(job.id, State.SKIPPED, reason)
+        return Move(job.id, State.SKIPPED, reason, gone=True)
     if isinstance(error, StillWritten):
         return Move(job.id, State.WAITING, reason, not_before=now + LOOK_AGAIN)
     if isinstance(error, BlockedError):

@@ -63,6 +63,9 @@ class Hints:
         self._grown: set[str] = set()
         self._flood = flood_threshold()
 
+    def __bool__(self) -> bool:
+        return bool(self._files or self._dirty)
+
     def file(self, root: str, relative: str, *, closed: bool) -> None:
         """Something happened to a file; `closed`: its writer closed it or it was moved into place."""
         with self._lock:

@@ -79,6 +79,16 @@ class Ledger:
                 found[path_of(row[0])] = OutputRecord(row[1], row[2], source, Fingerprint(*row[5:8]))
         return found
 
+    def own(self, fingerprints: Sequence[Fingerprint]) -> set[Fingerprint]:
+        """Which of these files darkroom wrote, or is about to give their name; wherever they lie by now."""
+        found = set[Fingerprint]()
+        for chunk in chunks([fingerprint.inode for fingerprint in fingerprints]):
+            marks = ",".join("?" * len(chunk))
+            for table in ("outputs", "publications"):
+                sql = f"SELECT size, mtime_ns, inode FROM {table} WHERE inode IN ({marks})"
+                found |= {Fingerprint(*row) for row in self._read(sql, tuple(chunk))}
+        return found & set(fingerprints)
+
     def add(self, arrivals: Sequence[Arrival]) -> None:
         """Enter new jobs as waiting; an older version of the same file still waiting is skipped, as replaced."""
         now = self._clock()
@@ -189,11 +199,8 @@ class Ledger:
         return [_job(row) for row in self._read(sql, (text(root), text(relative)))]
 
     def source_due(self) -> list[Job]:
-        """Done jobs whose source is still to be deleted or moved, and that no other rule has yet to read."""
-        other = "other.root = done.root AND other.relative = done.relative AND other.state IN ('waiting', 'running')"
-        unread = f"EXISTS (SELECT 1 FROM jobs AS other WHERE {other})"
-        sql = f"SELECT {_COLUMNS} FROM jobs AS done WHERE source_due = 1 AND NOT {unread}"
-        return [_job(row) for row in self._read(sql, ())]
+        """Done jobs whose source is still to be deleted or moved."""
+        return [_job(row) for row in self._read(f"SELECT {_COLUMNS} FROM jobs WHERE source_due = 1", ())]
 
     def newest(self, jobs: Sequence[Job]) -> dict[int, int]:
         """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""
@@ -232,12 +239,13 @@ class Ledger:
         for move in moves:
             before, reason = move.only_from or BEFORE[move.to], _printable(move.reason)
             cursor = db.execute(
-                "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?,"
+                "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?, gone = ?,"
                 " attempts = coalesce(?, attempts), output = coalesce(?, output), device = coalesce(?, device),"
                 " content = coalesce(?, content), recipe = coalesce(?, recipe)"
                 f" WHERE id = ? AND state IN ({','.join('?' * len(before))})",
                 (
-                    *(move.to.value, reason, now, move.not_before, move.source_due, move.attempts),
+                    *(move.to.value, reason, now, move.not_before, move.source_due, move.gone),
+                    move.attempts,
                     *(None if move.output is None else text(move.output), move.device, move.content, move.recipe),
                     *(move.job, *before),
                 ),

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from daemon.errors import BlockedError, DarkroomError
 from daemon.ledger.migrations import MIGRATIONS, migrate
 from daemon.model import Fingerprint
 
+Value = TypeVar("Value")
+Result = TypeVar("Result")
 _CHUNK = 500  # below SQLITE_MAX_VARIABLE_NUMBER of every build
 
 
@@ -35,14 +37,27 @@ class Database:
         self._patience = patience
         self._lock = threading.RLock()
         self._readers = threading.local()
-        self.connection = _connect(path, timeout)
+        self.connection = self._patiently(self._first)
         self._open = [self.connection]
+
+    def _first(self) -> sqlite3.Connection:
+        connection = _connect(self.path, self._timeout)
         try:
-            with _reported(path):
-                migrate(self.connection)
+            with _reported(self.path):
+                migrate(connection)
         except BaseException:
-            self.connection.close()
+            connection.close()
             raise
+        return connection
+
+    def _patiently(self, act: Callable[[], Result]) -> Result:
+        """Do it; while the disk does not let us, `patience` decides whether to try again."""
+        while True:
+            try:
+                return act()
+            except BlockedError as error:
+                if not self._patience(error):
+                    raise
 
     def close(self) -> None:
         """Close every connection; the last one folds the WAL into the file."""
@@ -52,12 +67,7 @@ class Database:
 
     def read(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """Each thread reads through a connection of its own, so that none waits while another syncs the disk."""
-        while True:
-            try:
-                return self._look(sql, values)
-            except BlockedError as error:
-                if not self._patience(error):
-                    raise
+        return self._patiently(lambda: self._look(sql, values))
 
     def _look(self, sql: str, values: Sequence[Any]) -> list[Any]:
         with _reported(self.path):
@@ -68,13 +78,8 @@ class Database:
             return list(reader.execute(sql, values).fetchall())
 
     def write(self, body: Callable[[sqlite3.Connection], object], *, durable: bool = False) -> None:
-        """One transaction. While the ledger cannot be written, `patience` decides whether to try again."""
-        while True:
-            try:
-                return self._transact(body, durable)
-            except BlockedError as error:
-                if not self._patience(error):
-                    raise
+        """One transaction: all of `body`, or nothing."""
+        self._patiently(lambda: self._transact(body, durable))
 
     def _transact(self, body: Callable[[sqlite3.Connection], object], durable: bool) -> None:
         with self._lock, _reported(self.path):
@@ -123,7 +128,8 @@ def _reported(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        remedy = "free space on its disk or make it writable, work goes on by itself"
+        busy = error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        remedy = "another program holds it, close that" if busy else "free space on its disk, or make it writable"
         raise BlockedError(f"{path}: {error}; {remedy}") from error
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
@@ -148,6 +154,6 @@ def path_of(value: str | bytes) -> str:
     return os.fsdecode(value) if isinstance(value, bytes) else value
 
 
-def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def chunks(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
     for start in range(0, len(values), _CHUNK):
         yield values[start : start + _CHUNK]

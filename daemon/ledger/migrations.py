@@ -94,7 +94,14 @@ def m005_siblings(connection: sqlite3.Connection) -> None:
 
 
 @migration
-def m006_counts(connection: sqlite3.Connection) -> None:
+def m006_own_files(connection: sqlite3.Connection) -> None:
+    """Files darkroom wrote, found by what they are: a folder may have several paths, and a file may be moved."""
+    connection.execute("CREATE INDEX outputs_by_inode ON outputs (inode)")
+    connection.execute("CREATE INDEX publications_by_inode ON publications (inode)")
+
+
+@migration
+def m007_counts(connection: sqlite3.Connection) -> None:
     """Jobs by rule and state, kept by triggers: `status` must not count a million rows to answer."""
     connection.execute(
         "CREATE TABLE counts (rule TEXT, state TEXT, jobs INTEGER NOT NULL, PRIMARY KEY (rule, state)) WITHOUT ROWID"

@@ -23,7 +23,10 @@ BEFORE = {to: tuple(state for state, after in NEXT.items() if to in after) for t
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows."""
+    """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows.
+
+    `gone`: the file was not there, so that it is new if it comes back.
+    """
 
     job: int
     to: State
@@ -35,6 +38,7 @@ class Move:
     content: str | None = None
     recipe: str | None = None
     source_due: bool = False
+    gone: bool = False
     only_from: tuple[State, ...] = ()
 
 
