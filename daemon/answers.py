@@ -12,7 +12,7 @@ from typing import Any
 
 from daemon import snapshot
 from daemon.errors import ConfigError, DarkroomError
-from daemon.ledger import Ledger, Move
+from daemon.ledger import ASKED_AGAIN, Ledger, Move
 from daemon.model import Config, Job, State
 from kernels.chain import describe
 from kernels.spec import operators
@@ -128,7 +128,7 @@ def move_jobs(config: Config, to: State, ids: Sequence[int], rule: str | None) -
         jobs = ledger.jobs(ids=ids) if ids else ledger.jobs(State.FAILED, rule)
         if unknown := sorted(set(ids) - {job.id for job in jobs}):
             raise DarkroomError(f"no job {unknown[0]}; `darkroom jobs` lists them")
-        reason = "asked for by the user: " + ("once more" if to is State.WAITING else "cancelled")
+        reason = ASKED_AGAIN if to is State.WAITING else "asked for by the user: cancelled"
         ledger.advance([Move(job.id, to, reason, attempts=0, only_from=_ASKABLE[to]) for job in jobs])
     alive = snapshot.alive(config.state_dir)
     print(f"{len(jobs)} jobs {to.value}" + ("" if alive or to is State.CANCELLED else "; start `darkroom run`"))

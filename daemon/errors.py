@@ -81,7 +81,7 @@ class StillWritten(DarkroomError):
     kind = "open"
 
 
-_PERMANENT = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.ELOOP})
+_PERMANENT = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.EISDIR})
 _REMEDIES = {
     errno.ENOSPC: "free space there",
     errno.EDQUOT: "free space in the quota",
@@ -91,7 +91,6 @@ _REMEDIES = {
     errno.ENOENT: "make or mount the folder",
     errno.EEXIST: "a file stands where a folder must be: move it away",
     errno.ENOTDIR: "a file stands where a folder must be: move it away",
-    errno.EISDIR: "a folder stands where a file must be: move it away",
 }
 
 
@@ -99,7 +98,7 @@ def writing_failed(path: str, error: OSError) -> DarkroomError:
     """The error for an output that could not be written: blocked, unless this very name can never work."""
     what = f"{path}: cannot be written ({error.strerror})"
     if error.errno in _PERMANENT:
-        return OutputRefused(f"{what}; choose another output template")
+        return OutputRefused(f"{what}; move what stands there away, or choose another output template")
     return BlockedError(f"{what}; {_REMEDIES.get(error.errno or 0, 'see to the disk')}, work goes on by itself")
 
 

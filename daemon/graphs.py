@@ -72,8 +72,9 @@ class Graphs:
         self._ready()
 
     def _key(self, rule: Rule) -> str:
-        """What the result depends on besides the picture: the graph and the way it is encoded."""
-        return hashlib.sha256(f"{self._store.key(rule.chain)} {rule.encode}".encode()).hexdigest()
+        """What the result depends on besides the picture: the graph, the way it is encoded, and where it goes."""
+        parts = f"{self._store.key(rule.chain)} {rule.encode} {rule.output.folder} {rule.output.text}"
+        return hashlib.sha256(parts.encode(errors="surrogateescape")).hexdigest()
 
 
 def graph_for(chain: Chain, directory: Path) -> Path:

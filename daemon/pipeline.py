@@ -15,7 +15,7 @@ from daemon import receipts, stages
 from daemon.batch import Batcher
 from daemon.budget import ByteBudget
 from daemon.errors import BlockedError, DarkroomError, PermanentError, SourceChanged
-from daemon.ledger import Ledger, Move
+from daemon.ledger import ASKED_AGAIN, Ledger, Move
 from daemon.model import Config, Job, State
 from daemon.publish import Encoded, Publisher
 from daemon.runtime import Runtime
@@ -158,7 +158,8 @@ class Pipeline:
                 self.in_flight += len(jobs)
         finally:
             self._claiming = False
-        earlier = self._ledger.earlier_results([job for job in jobs if self._rules[job.rule].keeps_source])
+        repeats = [job for job in jobs if self._rules[job.rule].keeps_source and job.reason != ASKED_AGAIN]
+        earlier = self._ledger.earlier_results(repeats)
         works = [Work(job, self._rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
         self._bench.add_to_decode(list(_chunks(works)))
         return bool(jobs)

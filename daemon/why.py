@@ -46,10 +46,16 @@ def _known(config: Config, ledger: Ledger, full: str, places: list[tuple[Rule, s
         found = {job.id: job for _, root, relative in places for job in ledger.of_source(root, relative)}
         jobs = list(found.values())
         if not jobs:
-            jobs = [job for job in ledger.jobs() if job.path == full]  # of a rule that is no longer there
+            jobs = _of_other_roots(ledger, full)
     for job in jobs:
         lines += _tell(config, ledger, job)
     return lines
+
+
+def _of_other_roots(ledger: Ledger, full: str) -> list[Job]:
+    """Jobs of rules that are no longer there: any folder above the file may have been their root."""
+    parents = [str(parent) for parent in Path(full).parents if str(parent) != "/"]
+    return [job for parent in parents for job in ledger.of_source(parent, full[len(parent) + 1 :])]
 
 
 def _tell(config: Config, ledger: Ledger, job: Job) -> list[str]:

@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 
 from daemon.errors import BlockedError
 from daemon.ledger.database import Database, chunks, numbers, path_of, text
-from daemon.ledger.values import BEFORE, NEXT, Arrival, IllegalMoveError, Intent, Move, OutputRecord
+from daemon.ledger.values import ASKED_AGAIN, BEFORE, NEXT, Arrival, IllegalMoveError, Intent, Move, OutputRecord
 from daemon.model import EarlierResult, Fingerprint, Job, State
 
-__all__ = ["NEXT", "Arrival", "IllegalMoveError", "Intent", "Ledger", "Move", "OutputRecord"]
+__all__ = ["ASKED_AGAIN", "NEXT", "Arrival", "IllegalMoveError", "Intent", "Ledger", "Move", "OutputRecord"]
 
 Clock: TypeAlias = Callable[[], float]
 

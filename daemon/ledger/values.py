@@ -21,6 +21,10 @@ NEXT: Mapping[State, tuple[State, ...]] = {
 BEFORE = {to: tuple(state for state, after in NEXT.items() if to in after) for to in State}
 
 
+ASKED_AGAIN = "asked for by the user: once more"
+"""The reason of a job that `darkroom retry` put back: it runs even if its last output stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows.

@@ -36,7 +36,8 @@ def home(box: Box, graphs: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
 def worked(box: Box, small: Pixels) -> Box:
     """A box with a job done (1), one failed (2) and one skipped (3)."""
     box.rules("when: {min_width: 100}")
-    for number, content in enumerate((small, b"broken", small[:, :50].copy()), start=1):
+    contents: list[Pixels | bytes] = [small, b"broken", small[:, :50].copy()]
+    for number, content in enumerate(contents, start=1):
         path = box.drop(f"in/{number}.png", content)
         with closing(Ledger(box.folder / "var/ledger.db")) as ledger:
             fingerprint = fingerprint_of(path.stat())
@@ -164,7 +165,7 @@ def test_status_without_a_daemon(box: Box) -> None:
 
 def test_status_of_a_daemon(worked: Box) -> None:
     daemon = worked.start()
-    wait_until(lambda: (worked.folder / "var/status.json").exists())
+    wait_until((worked.folder / "var/status.json").exists)
     status = json.loads(worked.darkroom("status", "--json").stdout)
     expected = {"running", "pid", "version", "started", "device", "pictures_per_second", "tasks", "rules"}
     assert set(status) >= expected and (status["running"], status["pid"]) == (True, daemon.process.pid)
@@ -176,7 +177,7 @@ def test_status_of_a_daemon(worked: Box) -> None:
 
 def test_status_after_a_kill_says_that_nothing_runs(box: Box) -> None:
     daemon = box.start()
-    wait_until(lambda: (box.folder / "var/status.json").exists())
+    wait_until((box.folder / "var/status.json").exists)
     daemon.stop(9)
     assert json.loads(box.darkroom("status", "--json", check=3).stdout)["running"] is False
 
@@ -228,7 +229,13 @@ def test_jobs_into_a_pipe_that_ends(worked: Box) -> None:
 def test_answer_that_cannot_be_written(worked: Box) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            worked.command("jobs"), cwd=worked.folder, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True
+            worked.command("jobs"),
+            cwd=worked.folder,
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "No space" in done.stderr, done.stderr
 
@@ -238,7 +245,13 @@ def test_work_goes_on_when_its_lines_cannot_be_written(box: Box, small: Pixels) 
     box.drop("in/cat.png", small)
     with open("/dev/full", "w") as full:
         subprocess.run(
-            box.command("run", "--once"), cwd=box.folder, env=ENVIRONMENT, stdout=full, stderr=full, timeout=60
+            box.command("run", "--once"),
+            cwd=box.folder,
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=full,
+            timeout=60,
+            check=False,
         )
     assert box.files() == ["cat.png"] and box.states() == {"cat.png": "done"}
 
@@ -326,19 +339,29 @@ def test_cancel(worked: Box) -> None:
     worked.darkroom("retry", "2")
 
 
+SLOW = """
+import time
+import daemon.stages as stages
+real = stages.encode_result
+def slow(*given):
+    time.sleep(0.1)
+    return real(*given)
+stages.encode_result = slow
+from daemon.cli import main
+main(["run", "--once"])
+"""
+
+
 def test_words_about_a_running_job_leave_the_daemon_alone(box: Box, small: Pixels) -> None:
     """A picture on its way can be neither cancelled nor begun a second time, and the daemon works on."""
     for number in range(20):
         box.drop(f"in/{number}.png", small)
-    script = "import time, daemon.stages as s\nreal = s.encode_result\ndef slow(*a):\n    time.sleep(.1)\n    return real(*a)\n"
-    (box.folder / "slow.py").write_text(
-        script + "s.encode_result = slow\nfrom daemon.cli import main\nmain(['run', '--once'])\n"
-    )
+    (box.folder / "slow.py").write_text(SLOW)
     child = subprocess.Popen([box.command()[0], "slow.py"], cwd=box.folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     wait_until(lambda: (box.folder / "var/ledger.db").exists() and box.jobs("--state", "running"))
-    number = str(box.jobs("--state", "running")[0]["id"])
+    running = str(box.jobs("--state", "running")[0]["id"])
     for command in ("cancel", "retry"):
-        assert f"job {number} " in refused(box, command, number)
+        assert f"job {running} " in refused(box, command, running)
     assert child.wait(60) == 0
     assert {job["state"] for job in box.jobs()} == {"done"} and len(box.files()) == 20
 

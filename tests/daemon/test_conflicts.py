@@ -152,3 +152,44 @@ def test_transparency_into_a_format_without_it_is_refused(box: Box, small: Pixel
     picture.save(box.folder / "in/cat.png")
     box.once(check=1)
     assert box.files() == ["cat.png.error.txt"]
+
+
+def test_two_sources_for_one_name_are_not_both_deleted(box: Box, small: Pixels) -> None:
+    box.rules("output: out/{stem}.png\nsource: delete")
+    box.drop("in/a/x.png", small)
+    box.drop("in/b/x.png", small[::-1].copy())
+    box.once(check=1)
+    assert len(box.files("in")) == 1 and "on_conflict: rename" in box.jobs("--state", "failed")[0]["reason"]
+
+
+def test_watched_folder_reached_by_a_link(box: Box, small: Pixels) -> None:
+    """Own outputs are known by what they are, not by the path they are seen under."""
+    (box.folder / "in").mkdir()
+    (box.folder / "link").symlink_to("in")
+    text = (box.folder / "config.yaml").read_text().replace("watch: in", "watch: link")
+    box.write_config(text.replace("output: out/{dir}/{stem}", "output: in/{dir}/{stem}_m"))
+    box.drop("in/cat.png", small)
+    for _ in range(3):
+        box.once()
+    assert box.files("in") == ["cat.png", "cat_m.png"]
+
+
+def test_an_original_behind_a_linked_output_folder_is_kept(box: Box, small: Pixels) -> None:
+    box.rules("output: out/{stem}.png")
+    original = box.drop("in/a.png", small)
+    (box.folder / "out").symlink_to("in")
+    box.drop("in/a.jpg", small)
+    before = original.read_bytes()
+    box.once(check=1)
+    assert original.read_bytes() == before
+
+
+def test_retry_runs_although_the_output_stands(box: Box, small: Pixels) -> None:
+    path = box.drop("in/cat.png", small)
+    box.once()
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    box.once()
+    skipped = box.jobs("--state", "skipped")[0]["id"]
+    box.darkroom("retry", str(skipped))
+    box.once()
+    assert box.jobs()[0]["state"] == "done"

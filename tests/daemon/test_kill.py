@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,3 +145,27 @@ def test_kill_at_every_step_of_publishing(box: Box, small: Pixels, module: str, 
 def assert_no_source_without_output(box: Box, names: list[str]) -> None:
     inbox, outbox = set(box.files("in")), set(box.files("out"))
     assert all(name in inbox or name in outbox for name in names)
+
+
+def test_an_output_folder_that_is_gone_after_the_kill(box: Box, small: Pixels) -> None:
+    """A rename is believed only when the file is seen: the disk may not be mounted again yet."""
+    box.rules("source: delete")
+    box.drop("in/cat.png", small)
+    script = CRASH.format(module="publish", function="put_in_place", call=1, before=True)
+    subprocess.run([sys.executable, "-c", script], cwd=box.folder, env=ENVIRONMENT, capture_output=True, check=False)
+    (box.folder / "out").rename(box.folder / "away")
+    box.once()
+    assert box.files() == ["cat.png"] and box.files("in") == []
+
+
+def test_a_file_that_was_away_for_a_moment(box: Box, small: Pixels) -> None:
+    box.drop("in/cat.png", small)
+    script = CRASH.format(module="stages", function="read_source", call=1, before=True)
+    subprocess.run([sys.executable, "-c", script], cwd=box.folder, env=ENVIRONMENT, capture_output=True, check=False)
+    (box.folder / "in").rename(box.folder / "away")
+    box.once()
+    assert box.states() == {"cat.png": "skipped"}
+    shutil.rmtree(box.folder / "in")
+    (box.folder / "away").rename(box.folder / "in")
+    box.once()
+    assert box.files() == ["cat.png"]

@@ -242,7 +242,7 @@ def test_claim_while_waiting_versions_are_replaced(ledger: Ledger) -> None:
         def run() -> None:
             try:
                 body()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it was, the test tells
                 trouble.append(error)
             finally:
                 over.set()
@@ -407,7 +407,7 @@ def test_many_threads_read_while_one_writes(ledger: Ledger) -> None:
                 counts = {rule: sum(states.values()) for rule, states in ledger.counts().items()}
                 if counts.get("p", 0) != counts.get("q", 0):
                     trouble.append(counts)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it was, the test tells
                 trouble.append(error)
 
     threads = [threading.Thread(target=read) for _ in range(6)]
@@ -489,23 +489,26 @@ def test_patience_tries_again_until_there_is_room(tmp_path: Path) -> None:
     def patience(error: BlockedError) -> bool:
         heard.append(error)
         if len(heard) == 3:
-            make_full(ledger, full=False)
+            make_full(opened, full=False)
         return True
 
-    with closing(Ledger(tmp_path / "ledger.db", patience=patience)) as ledger:
-        make_full(ledger)
-        ledger.add(crowd())
-        assert len(heard) == 3 and len(ledger.jobs()) == 200
+    with closing(Ledger(tmp_path / "ledger.db", patience=patience)) as opened:
+        make_full(opened)
+        opened.add(crowd())
+        assert len(heard) == 3 and len(opened.jobs()) == 200
 
 
 def test_patience_at_its_end(tmp_path: Path) -> None:
     heard: list[BlockedError] = []
-    with closing(
-        Ledger(tmp_path / "ledger.db", patience=lambda error: heard.append(error) or len(heard) < 3)
-    ) as ledger:  # type: ignore[func-returns-value]
-        make_full(ledger)
+
+    def patience(error: BlockedError) -> bool:
+        heard.append(error)
+        return len(heard) < 3
+
+    with closing(Ledger(tmp_path / "ledger.db", patience=patience)) as opened:
+        make_full(opened)
         with pytest.raises(BlockedError):
-            ledger.add(crowd())
+            opened.add(crowd())
     assert len(heard) == 3
 
 

@@ -171,7 +171,7 @@ def test_everything_goes_through_once(seed: int) -> None:
     chance = random.Random(seed)
     items = [chance.choice([1, 2, 5, 30, 300]) for _ in range(2000)]
     work: Workbench[tuple[int, int]]
-    budget = ByteBudget(100, freed=lambda: work.memory_freed())
+    budget = ByteBudget(100, freed=lambda: work.memory_freed())  # noqa: PLW0108 - there is no `work` yet
     work = Workbench(
         Batcher(40),
         ahead=60,
