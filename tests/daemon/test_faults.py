@@ -137,7 +137,7 @@ def test_outputs_larger_than_the_disk_all_appear_in_the_end(box: Box, photograph
 def test_ledger_on_a_full_disk_waits_and_goes_on(box: Box, small: Pixels) -> None:
     graphs = box.folder / "graphs"
     shutil.copytree(box.folder / "var/graphs", graphs)
-    with small_disk(box.folder / "var") as var:
+    with small_disk(box.folder / "var", "8m") as var:
         (var / "graphs").symlink_to(graphs)
         daemon = box.start()
         wait_until((var / "status.json").exists)
@@ -159,7 +159,7 @@ def test_ledger_on_a_full_disk_waits_and_goes_on(box: Box, small: Pixels) -> Non
 def test_start_on_a_full_disk_is_refused_in_one_line(box: Box) -> None:
     with small_disk(box.folder / "var") as var:
         fill(var)
-        refused = box.darkroom("run", "--once", check=1)
+        refused = run(box, driver(box, "cli", "_parser"), "run", "--once", check=1)
         assert refused.stderr.count("\n") == 1 and str(var) in refused.stderr, refused.stderr
 
 

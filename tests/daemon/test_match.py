@@ -34,8 +34,21 @@ def test_nothing_matches_no_globs() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    """.a.png a.part A.PART a.crdownload a.tmp a.png~ .~lock.a# Thumbs.db thumbs.db desktop.ini @eaDir ...
-    .darkroom-1-2.tmp""".split(),
+    [
+        ".a.png",
+        "a.part",
+        "A.PART",
+        "a.crdownload",
+        "a.tmp",
+        "a.png~",
+        ".~lock.a#",
+        "Thumbs.db",
+        "thumbs.db",
+        "desktop.ini",
+        "@eaDir",
+        "...",
+        ".darkroom-1-2.tmp",
+    ],
 )
 def test_never_taken(name: str) -> None:
     assert ignored(name)
