@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from daemon.match import ignored, matches
@@ -32,24 +34,13 @@ def test_nothing_matches_no_globs() -> None:
     assert not matches([], "a.png")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        ".a.png",
-        "a.part",
-        "A.PART",
-        "a.crdownload",
-        "a.tmp",
-        "a.png~",
-        ".~lock.a#",
-        "Thumbs.db",
-        "thumbs.db",
-        "desktop.ini",
-        "@eaDir",
-        "...",
-        ".darkroom-1-2.tmp",
-    ],
-)
+@pytest.mark.parametrize("name", [".a.png", "...", ".~lock.a#", ".darkroom-1-2.tmp", "@eaDir"])
+@pytest.mark.parametrize("again", [str, str.upper], ids=["", "upper"])
+def test_never_taken_for_its_beginning(name: str, again: Callable[[str], str]) -> None:
+    assert ignored(again(name))
+
+
+@pytest.mark.parametrize("name", ["a.part", "A.PART", "a.crdownload", "a.tmp", "a.png~", "thumbs.db", "desktop.ini"])
 def test_never_taken(name: str) -> None:
     assert ignored(name)
 

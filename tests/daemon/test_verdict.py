@@ -82,13 +82,13 @@ def test_blockades_are_of_one_rule() -> None:
     assert blockades.open("s", NOW) and blockades.reasons() == {"r": "full"}
 
 
-@pytest.mark.parametrize("number", [2, 13, 17, 20, 21, 28, 30, 122, 5])
+@pytest.mark.parametrize("number", [2, 13, 17, 20, 28, 30, 122, 5])
 def test_disk_that_must_change_blocks(number: int) -> None:
     error = writing_failed("/out/a.png", OSError(number, "so it is"))
     assert isinstance(error, BlockedError) and "/out/a.png" in str(error) and "so it is" in str(error)
 
 
-@pytest.mark.parametrize("number", [36, 22, 27, 40])
+@pytest.mark.parametrize("number", [36, 22, 27, 40, 21])
 def test_name_that_can_never_work_fails(number: int) -> None:
     assert isinstance(writing_failed("/out/a.png", OSError(number, "so it is")), OutputRefused)
 
