@@ -98,7 +98,8 @@ def writing_failed(path: str, error: OSError) -> DarkroomError:
     """The error for an output that could not be written: blocked, unless this very name can never work."""
     what = f"{path}: cannot be written ({error.strerror})"
     if error.errno in _PERMANENT:
-        return OutputRefused(f"{what}; move what stands there away, or choose another output template")
+        remedy = "move the folder there away" if error.errno == errno.EISDIR else "choose another output template"
+        return OutputRefused(f"{what}; {remedy}")
     return BlockedError(f"{what}; {_REMEDIES.get(error.errno or 0, 'see to the disk')}, work goes on by itself")
 
 

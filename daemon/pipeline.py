@@ -33,6 +33,7 @@ RUN_BYTES_PER_PIXEL = (
     80  # of a picture while a graph runs; measured at 24 MP: mosaic 3, wide blur 48, linear-light blur 72
 )
 GROUP = 256  # results published together at most
+TELL_BLOCKED = 60.0  # seconds between two lines about the same rule being blocked
 GATHER = 0.1  # seconds that results wait for others on their way: a sync costs much the same for one as for many
 
 
@@ -79,6 +80,7 @@ class Pipeline:
         self._ending = threading.Event()
         self._count = threading.Lock()
         self.in_flight = 0
+        self._told_blocked: dict[str, float] = {}
         self._claiming = False
         self.fatal: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -148,12 +150,11 @@ class Pipeline:
         room = min(CLAIM, READ_AHEAD - self._bench.to_decode)
         now = time.time()
         recipes = {rule: recipe for rule in self._rules if (recipe := self._recipe_of(rule)) is not None}
-        open_rules = [rule for rule in recipes if self.blockades.open(rule, now)]
-        if room < CLAIM or not open_rules:
+        if room < CLAIM:
             return False
         self._claiming = True
         try:
-            jobs = self._ledger.claim(open_rules, room, f"taken by darkroom on the {self._runtime.device}")
+            jobs = self._claim_from(list(recipes), room, now)
             with self._count:
                 self.in_flight += len(jobs)
         finally:
@@ -163,6 +164,17 @@ class Pipeline:
         works = [Work(job, self._rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
         self._bench.add_to_decode(list(_chunks(works)))
         return bool(jobs)
+
+    def _claim_from(self, rules: Sequence[str], room: int, now: float) -> list[Job]:
+        """Jobs of rules that work, and one, as a probe, of each that was found blocked: the rest would be in vain."""
+        reason = f"taken by darkroom on the {self._runtime.device}"
+        free = [rule for rule in rules if not self.blockades.times(rule)]
+        jobs = self._ledger.claim(free, room, reason) if free else []
+        for rule in set(rules) - set(free):
+            if self.blockades.open(rule, now) and (probe := self._ledger.claim([rule], 1, reason)):
+                self.blockades.probed(rule, now)
+                jobs += probe
+        return jobs
 
     def _hand_back(self, works: Sequence[Work]) -> None:
         moves = [Move(work.job.id, State.WAITING, "handed back: darkroom was stopped") for work in works]
@@ -270,7 +282,8 @@ class Pipeline:
         if isinstance(error, BlockedError):
             blockade, new = self.blockades.block(job.rule, str(error), now)
             pause = max(0.0, blockade.until - now)
-            if new:
+            if new and now - self._told_blocked.get(job.rule, 0.0) > TELL_BLOCKED:
+                self._told_blocked[job.rule] = now
                 self._complain(f"{job.rule}: {error}")
         move = verdict(job, error, self._rules[job.rule].retries, now, pause)
         if move.to is State.FAILED:

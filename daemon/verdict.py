@@ -58,7 +58,7 @@ class Blockades:
         blockade = Blockade(0.0, before.times + 1 if before else 1, reason)
         blockade.until = now + blockade.pause
         self._by_rule[rule] = blockade
-        return blockade, before is None or before.reason != reason
+        return blockade, before is None
 
     def lift(self, rule: str) -> bool:
         """A rule works; True if it was blocked before."""
@@ -68,6 +68,12 @@ class Blockades:
         """Whether jobs of this rule may be claimed."""
         blockade = self._by_rule.get(rule)
         return blockade is None or now >= blockade.until
+
+    def probed(self, rule: str, now: float) -> None:
+        """One job of a blocked rule is tried: no further one until it has succeeded or a longer pause is over."""
+        if (blockade := self._by_rule.get(rule)) is not None:
+            blockade.times += 1
+            blockade.until = now + blockade.pause
 
     def reasons(self) -> dict[str, str]:
         """Blocked rules and why."""

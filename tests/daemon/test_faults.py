@@ -206,7 +206,7 @@ def test_folder_where_the_output_must_be(box: Box, small: Pixels) -> None:
     box.drop("in/b.png", small)
     box.once(check=1)
     assert box.files() == ["a.png.error.txt", "b.png"]
-    assert "move what stands there away" in box.jobs("--state", "failed")[0]["reason"]
+    assert "move the folder there away" in box.jobs("--state", "failed")[0]["reason"]
     (box.folder / "out/a.png").rmdir()
     box.darkroom("retry", "--all-failed")
     box.once()
