@@ -256,7 +256,9 @@ def test_renewal_loses_nothing_and_leaves_nothing_open(tmp_path: Path) -> None:
             (seen.root / f"{number}-before.png").touch()
             seen.watcher.renew()
             (seen.root / f"{number}-after.png").touch()
-        seen.wait(lambda: all(f"{number}-after.png" in seen.files for number in range(5)))
+        # An observer that ends within half a second takes the events with it that it still held back to pair moves:
+        # those of the last one arrive, and the scan that every renewal asks for finds the rest.
+        seen.wait(lambda: "4-after.png" in seen.files)
         assert seen.dirty == {str(seen.root)}, "what fell between two observers must be scanned for"
         wait_until(lambda: open_files() == before, 10, "the old observers closed")
     wait_until(lambda: open_files() < before, 10, "all closed")
