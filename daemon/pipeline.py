@@ -29,9 +29,7 @@ READ_AHEAD = 1024  # jobs claimed and not yet decoded, at most: workers must not
 CLAIM = 256  # jobs claimed in one transaction
 CHUNK_JOBS = 16  # small pictures travel together, so that handing over costs less than the work …
 CHUNK_BYTES = 1 << 19  # … and large ones alone, so that every core has one
-RUN_BYTES_PER_PIXEL = (
-    80  # of a picture while a graph runs; measured at 24 MP: mosaic 3, wide blur 48, linear-light blur 72
-)
+RUN_BYTES_PER_PIXEL = 80  # while a graph runs; measured at 24 MP: mosaic 3, wide blur 48, blur in linear light 72
 GROUP = 256  # results published together at most
 TELL_BLOCKED = 60.0  # seconds between two lines about the same rule being blocked
 GATHER = 0.1  # seconds that results wait for others on their way: a sync costs much the same for one as for many
@@ -305,6 +303,8 @@ class Pipeline:
             self.in_flight -= 1
         if move.to is State.DONE and self.blockades.lift(job.rule):
             self._complain(f"{job.rule}: works again")
+        elif move.to in (State.FAILED, State.SKIPPED):
+            self.blockades.undecided(job.rule, time.time())
         self._tell_ended(job, move)
 
     def _memory_freed(self) -> None:

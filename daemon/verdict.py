@@ -75,6 +75,11 @@ class Blockades:
             blockade.times += 1
             blockade.until = now + blockade.pause
 
+    def undecided(self, rule: str, now: float) -> None:
+        """The job tried ended for a reason of its own and proved nothing: the next may be tried at once."""
+        if (blockade := self._by_rule.get(rule)) is not None:
+            blockade.until = now
+
     def reasons(self) -> dict[str, str]:
         """Blocked rules and why."""
         return {rule: blockade.reason for rule, blockade in self._by_rule.copy().items()}

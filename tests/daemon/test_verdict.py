@@ -101,3 +101,12 @@ def test_source_not_there_is_gone(number: int) -> None:
 @pytest.mark.parametrize("number", [5, 13, 116])
 def test_source_that_cannot_be_read_may_be_later(number: int) -> None:
     assert isinstance(reading_failed("/in/a.png", OSError(number, "so it is")), TransientError)
+
+
+def test_a_probe_that_proves_nothing_makes_way_for_the_next() -> None:
+    blockades = Blockades()
+    blockades.block("r", "full", NOW)
+    blockades.probed("r", NOW + 1)
+    assert not blockades.open("r", NOW + 1.5)
+    blockades.undecided("r", NOW + 1.5)
+    assert blockades.open("r", NOW + 1.5) and blockades.times("r") == 2
