@@ -66,7 +66,7 @@ def _apply_one(runtime: Runtime, graph: Path, path: Path, target: Path) -> None:
     except OSError as error:
         raise DarkroomError(f"cannot be read ({error.strerror})") from error
     decoded = decode(data, probe(data, RuntimeOptions().max_pixels))
-    (result,) = runtime.run(graph, [decoded.pixels])
+    (result,) = runtime.run(graph, [decoded.pixels]).pictures or ()
     kind = format_of(target.suffix) or decoded.metadata.format
     _write(target, encode(result, decoded.alpha, decoded.metadata, kind, EncodeOptions()))
 

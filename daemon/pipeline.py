@@ -207,7 +207,7 @@ class Pipeline:
         results = list[Encoded]()
         for work in chunk:
             try:
-                results.append(stages.encode_result(work, self._runtime.device))
+                results.append(stages.encode_result(work))
                 self._release(work)
             except Exception as error:  # noqa: BLE001 - one picture must not end the thread; the job tells
                 self._drop(work, error)
@@ -222,15 +222,15 @@ class Pipeline:
         """Run a batch; one that fails is halved until the picture at fault stands alone. The works that came out."""
         pictures = [work.decoded.pixels for work in works if work.decoded is not None]
         try:
-            results = self._runtime.run(works[0].recipe.graph, pictures)
+            ran = self._runtime.run(works[0].recipe.graph, pictures)
         except Exception as error:  # noqa: BLE001 - neighbours must not suffer
             if len(works) == 1:
                 self._drop(works[0], error)
                 return []
             half = len(works) // 2
             return self._run_or_halve(works[:half]) + self._run_or_halve(works[half:])
-        for work, result in zip(works, results, strict=True):
-            work.result = result
+        for work, result in zip(works, ran.pictures or (), strict=True):
+            work.result, work.device = result, ran.device
         return list(works)
 
     # -- publishing ----------------------------------------------------------------------------------------------

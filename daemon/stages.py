@@ -59,7 +59,7 @@ def decode_source(work: Work, budget: ByteBudget) -> bool:
     return True
 
 
-def encode_result(work: Work, device: str) -> Encoded:
+def encode_result(work: Work) -> Encoded:
     """Encode a result and write it under a temporary name. Raises the errors of the codec and of the disk."""
     assert work.result is not None and work.decoded is not None
     height, width = work.result.shape[:2]
@@ -68,7 +68,7 @@ def encode_result(work: Work, device: str) -> Encoded:
     kind = format_of(os.path.splitext(target)[1]) or metadata.format
     data = encode(work.result, work.decoded.alpha, metadata, kind, work.rule.encode)
     temporary, fingerprint = write_temporary(target, work.job.id, data)
-    return Encoded(work.job, work.rule, target, temporary, fingerprint, _done(work, device, kind))
+    return Encoded(work.job, work.rule, target, temporary, fingerprint, _done(work, kind))
 
 
 def target_of(work: Work, width: int = 0, height: int = 0) -> str:
@@ -76,14 +76,14 @@ def target_of(work: Work, width: int = 0, height: int = 0) -> str:
     return work.rule.output.render(fields_of(work.job, width, height))
 
 
-def _done(work: Work, device: str, kind: Format) -> Move:
+def _done(work: Work, kind: Format) -> Move:
     assert work.result is not None
     height, width = work.result.shape[:2]
     return Move(
         work.job.id,
         State.DONE,
-        f"published: {width}×{height} {kind.value}, on the {device}",
-        device=device,
+        f"published: {width}×{height} {kind.value}, on the {work.device}",
+        device=work.device,
         content=work.content,
         recipe=work.recipe.key,
         source_due=not work.rule.keeps_source,

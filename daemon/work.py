@@ -33,6 +33,7 @@ class Work:
     header: Header | None = None
     decoded: Decoded | None = None
     result: NDArray[np.uint8] | None = None
+    device: str = ""
     charged: int = 0
 
     @property

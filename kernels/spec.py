@@ -169,6 +169,14 @@ class Operator:
         return self.doc.strip().partition("\n")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one number of a measurement is about: which input was compared, and pooled by what; None: not pooled."""
+
+    input: str
+    scale: int | None = None
+
+
 _registry: dict[str, Operator] = {}
 
 

@@ -16,7 +16,7 @@ FLOORS = {"kernels": set[str](), "export": {"kernels"}, "daemon": {"kernels", "e
 ROOMS = {
     "torch": {"kernels/backend.py", "export/graph.py", "export/build.py", "export/parity.py"},
     "onnx": {"export/graph.py", "export/build.py", "export/parity.py"},
-    "onnxruntime": {"daemon/runtime.py", "export/parity.py"},
+    "onnxruntime": {"daemon/runtime/", "export/parity.py"},
     "sqlite3": {"daemon/ledger/"},
     "pydantic": {"daemon/config/"},
     "pydantic_core": {"daemon/config/"},

@@ -1,9 +1,10 @@
-"""Compiled graphs, run. The only file of the daemon that knows onnxruntime."""
+"""Compiled graphs, run. The only room of the daemon that knows onnxruntime."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +19,19 @@ Pixels: TypeAlias = NDArray[np.uint8]
 CPU = "CPUExecutionProvider"
 CPU_BATCH_PIXELS = 1 << 20
 """A processor gains nothing from batches beyond its caches. One megapixel: 16 pictures of 256×256, or one large one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a graph gave for a batch, and the device that it really ran on.
+
+    `pictures` are uint8 H×W×3 results, or None where the chain only measures. `measures` are the graph's other outputs
+    by name, float32 with one row a picture.
+    """
+
+    pictures: Sequence[Pixels] | None
+    device: str
+    measures: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 class Runtime:
@@ -43,17 +57,20 @@ class Runtime:
         """Make the session of a graph ahead of its first picture. Raises DarkroomError if the file is no graph."""
         self._session(graph)
 
-    def run(self, graph: Path, pictures: Sequence[Pixels]) -> list[Pixels]:
-        """Run pictures of one shape, each uint8 H×W×3, through a graph; as many uint8 results.
+    def run(self, graph: Path, pictures: Sequence[Pixels]) -> Ran:
+        """Run pictures of one shape, each uint8 H×W×3, through a graph.
 
         Raises PermanentError when the graph cannot run them.
         """
         batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
+        session = self._session(graph)
         try:
-            results: Pixels = self._session(graph).run(None, {"input": batch})[0]
+            results = session.run(None, {"input": batch})
         except _RUNTIME_ERRORS as error:
             raise PermanentError(f"the graph could not run it ({str(error).splitlines()[0]})") from error
-        return list(results)
+        measures = dict(zip((output.name for output in session.get_outputs()), results, strict=True))
+        output = measures.pop("output", None)
+        return Ran(None if output is None else list(output), self.device, measures)
 
     def _session(self, graph: Path) -> Any:
         with self._lock:
