@@ -21,6 +21,7 @@ from daemon.outputs import sync_file, write_temporary
 from daemon.runtime import Runtime
 from export.store import child_environment
 from kernels.chain import Chain, ChainError, canonical, describe, parse_chain
+from kernels.measuring import makes_pictures, series_of
 
 
 def apply(steps: str, inputs: Sequence[Path], output: str) -> int:
@@ -118,10 +119,18 @@ def _export(config: Config, folder: Path) -> int:
         reports.append({"rule": rule.name, "steps": describe(rule.chain), "graph": graph.name, **report})
         verdict = "passed" if report["passed"] else "FAILED"
         print(f"{graph}  {describe(rule.chain)}")
-        print(f"    parity {verdict}: at most {report['worst']}/255 apart, {report['exact']:.4%} exact")
+        print(f"    parity {verdict}: {_distance(rule.chain, report)}")
     (folder / "parity.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
     print(f"{folder / 'parity.json'}")
     return 0 if all(report["passed"] for report in reports) else 1
+
+
+def _distance(chain: Chain, report: dict[str, object]) -> str:
+    """How far ONNX Runtime and PyTorch are apart, in words."""
+    parts = [f"at most {report['worst']}/255 apart, {report['exact']:.4%} exact"] if makes_pictures(chain) else []
+    if series_of(chain):
+        parts.append(f"measurements within {report['apart']:.1e} of each other")
+    return "; ".join(parts)
 
 
 def _parity(chain: Chain, graph: Path) -> dict[str, object]:

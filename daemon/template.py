@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from daemon.errors import OutputRefused
 from daemon.unfit import UnfitError, absolute
-from kernels.spec import suggest
+from kernels.parameters import suggest
 
 FIELDS = {
     "dir": "folder of the picture below the watched folder; nothing for a picture right in it",

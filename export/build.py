@@ -42,7 +42,7 @@ def _attempt(chain: Chain, path: Path, example: tuple[int, int]) -> str:
         raise
     except Exception as error:  # noqa: BLE001  torch, onnx and ONNX Runtime raise what they like; it becomes a reason
         return one_line(error)
-    return "" if report.passed else f"its graph is up to {report.worst} levels from PyTorch, {report.exact:.2%} equal"
+    return "" if report.passed else f"its graph does not compute what PyTorch does: {report.summary}"
 
 
 def one_line(error: BaseException) -> str:

@@ -1,4 +1,8 @@
-"""A chain of operators as one `nn.Module`, and that as one ONNX file: uint8 N×H×W×3 in, the same out."""
+"""A chain of steps as one `nn.Module`, and that as one ONNX file.
+
+In goes a uint8 N×H×W×3 batch. Out comes the same, unless the chain only measures, and for each measurement a float32
+tensor of N rows (`kernels.measuring` reads them).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from export import OPSET
-from kernels.chain import Chain, Step, canonical
+from kernels.chain import Chain, Step, canonical, measured_steps
+from kernels.measuring import makes_pictures, output_name
 from kernels.picture import Picture
 from kernels.spec import operators
 
@@ -28,8 +33,18 @@ EXAMPLES = ((9001, 12007), (120011, 131), (131, 120011))
 
 
 def apply(step: Step, picture: Picture) -> Picture:
-    """One step of a chain."""
-    return operators()[step.name].function(picture, **dict(step.parameters))
+    """One step of a chain; a measurement leaves the picture as it is."""
+    operator = operators()[step.name]
+    if operator.measures:
+        return picture
+    result: Picture = operator.function(picture, **dict(step.parameters))
+    return result
+
+
+def output_names(chain: Chain) -> list[str]:
+    """The outputs of a chain's graph, in order."""
+    measured = [output_name(measured.index) for measured in measured_steps(chain)]
+    return [OUTPUT, *measured] if makes_pictures(chain) else measured
 
 
 class ChainModule(nn.Module):
@@ -39,12 +54,16 @@ class ChainModule(nn.Module):
         super().__init__()
         self.chain = chain
 
-    def forward(self, batch: Tensor) -> Tensor:
-        """The finished batch, uint8 N×H×W×3; a chain may change H and W."""
-        picture = Picture(batch)
+    def forward(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """The outputs named by `output_names`: the finished batch, uint8 (a chain may change H and W), measurements."""
+        source = picture = Picture(batch)
+        measured = list[Tensor]()
         for step in self.chain:
+            operator = operators()[step.name]
+            if operator.measures:
+                measured.append(operator.function(picture, source, **dict(step.parameters)))
             picture = apply(step, picture)
-        return picture.bytes()
+        return (picture.bytes(), *measured) if makes_pictures(self.chain) else tuple(measured)
 
 
 def export_onnx(chain: Chain, path: Path, example: tuple[int, int] = EXAMPLES[0]) -> None:
@@ -82,7 +101,13 @@ def _trace(module: ChainModule, example: tuple[int, int]) -> onnx.ModelProto:
             prefer_deferred_runtime_asserts_over_guards=True,
         )
         exported = torch.onnx.export(
-            program, (), dynamo=True, opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT], verbose=False
+            program,
+            (),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=output_names(module.chain),
+            verbose=False,
         )
     assert exported is not None  # with dynamo=True there is always one
     return exported.model_proto

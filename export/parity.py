@@ -16,11 +16,12 @@ import numpy as np
 import onnxruntime
 import torch
 
-from export.graph import INPUT, OUTPUT, ChainModule, apply
+from export.graph import INPUT, OUTPUT, ChainModule, apply, output_names
 from kernels.chain import Chain, describe, parse_chain
 from kernels.picture import Picture
 
 Bytes: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
+Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
 Case: TypeAlias = tuple[int, int, int]
 
 # Batch, height, width. One pixel, one row, one column, odd sides, and both sides of the usual blocks.
@@ -30,11 +31,16 @@ FULL: tuple[Case, ...] = (*QUICK, (7, 64, 48), (2, 255, 257), (1, 480, 641), (1,
 MOST_PIXELS = 1 << 24  # between two steps; `resize: {width: 3000}` makes 500 megapixels of a column of 57
 MOST_LEVELS = 1  # a tie may round either way where float32 sums run in another order
 LEAST_EXACT = 0.9999
+MOST_APART = 1e-3  # of a measurement, relative: 0.004 dB
+NOTHING = 1e-9  # measurements below (90 dB) are compared as if they were that great
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One batch in both engines: the greatest difference in levels, and how many of `values` are equal."""
+    """One batch in both engines: the greatest difference in levels, and how many of `values` are equal.
+
+    `apart` is the greatest relative difference of a measurement. A chain that only measures has no values.
+    """
 
     batch: int
     height: int
@@ -42,6 +48,7 @@ class Comparison:
     worst: int
     equal: int
     values: int
+    apart: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +66,41 @@ class ParityReport:
     @property
     def exact(self) -> float:
         """The fraction of all values that are equal."""
-        return sum(c.equal for c in self.comparisons) / max(1, sum(c.values for c in self.comparisons))
+        values = sum(c.values for c in self.comparisons)
+        return sum(c.equal for c in self.comparisons) / values if values else 1.0
+
+    @property
+    def apart(self) -> float:
+        """The greatest relative difference of any measurement."""
+        return max((comparison.apart for comparison in self.comparisons), default=0.0)
 
     @property
     def passed(self) -> bool:
-        """At most MOST_LEVELS apart anywhere, at least LEAST_EXACT of the values equal. Nothing to compare passes."""
-        return not self.comparisons or (self.worst <= MOST_LEVELS and self.exact >= LEAST_EXACT)
+        """At most MOST_LEVELS apart anywhere, at least LEAST_EXACT of the values equal, measurements within MOST_APART.
+
+        Nothing to compare passes.
+        """
+        return self.worst <= MOST_LEVELS and self.exact >= LEAST_EXACT and self.apart <= MOST_APART
+
+    @property
+    def summary(self) -> str:
+        """How far apart the engines are, in words."""
+        pictures = f"at most {self.worst} levels apart, {self.exact:.4%} equal"
+        return pictures if not self.apart else f"{pictures}, measurements within {self.apart:.1e}"
 
     def table(self) -> str:
         """The report for people."""
-        verdict = f"{'passed' if self.passed else 'FAILED'}: at most {self.worst} levels apart, {self.exact:.4%} equal"
-        lines = [self.chain, "batch  height  width  levels  equal"]
+        verdict = f"{'passed' if self.passed else 'FAILED'}: {self.summary}"
+        lines = [self.chain, "batch  height  width  levels  equal     measurements"]
         for c in self.comparisons:
-            lines.append(f"{c.batch:5}  {c.height:6}  {c.width:5}  {c.worst:6}  {c.equal / c.values:.4%}")
+            equal = f"{c.equal / c.values:.4%}" if c.values else "-"
+            lines.append(f"{c.batch:5}  {c.height:6}  {c.width:5}  {c.worst:6}  {equal:8}  {c.apart:.1e}")
         return "\n".join([*lines, verdict])
 
     def as_json(self) -> dict[str, object]:
         """The report for programs."""
-        return {**asdict(self), "worst": self.worst, "exact": self.exact, "passed": self.passed}
+        verdict = {"worst": self.worst, "exact": self.exact, "apart": self.apart, "passed": self.passed}
+        return {**asdict(self), **verdict}
 
 
 def measure(chain: Chain, graph: Path, cases: Iterable[Case] = FULL) -> ParityReport:
@@ -118,15 +142,25 @@ def sample(case: Case) -> Bytes:
 
 
 def _compare(session: onnxruntime.InferenceSession, module: ChainModule, case: Case) -> Comparison:
-    pictures = sample(case)
+    pictures, names = sample(case), output_names(module.chain)
     with torch.no_grad():
-        expected = module(torch.from_numpy(pictures)).numpy()
-    (given,) = session.run([OUTPUT], {INPUT: pictures})
-    if given.shape != expected.shape:
+        expected = {name: value.numpy() for name, value in zip(names, module(torch.from_numpy(pictures)), strict=True)}
+    given = dict(zip(names, session.run(names, {INPUT: pictures}), strict=True))
+    if any(given[name].shape != expected[name].shape for name in names):
         # No level is that far off: a wrong size fails whatever the bounds are.
-        return Comparison(*case, worst=256, equal=0, values=expected.size)
-    difference = np.abs(given.astype(np.int16) - expected)
-    return Comparison(*case, worst=int(difference.max()), equal=int((difference == 0).sum()), values=expected.size)
+        return Comparison(*case, worst=256, equal=0, values=1)
+    apart = [_apart(given[name], expected[name]) for name in names if name != OUTPUT]
+    worst = equal = values = 0
+    if OUTPUT in expected:
+        difference = np.abs(given[OUTPUT].astype(np.int16) - expected[OUTPUT])
+        worst, equal, values = int(difference.max()), int((difference == 0).sum()), difference.size
+    return Comparison(*case, worst, equal, values, max(apart, default=0.0))
+
+
+def _apart(given: Floats, expected: Floats) -> float:
+    """The greatest relative difference; infinite where one of both is not a number."""
+    difference = np.abs(given.astype(np.float64) - expected) / np.maximum(np.abs(expected), NOTHING)
+    return float(np.nan_to_num(difference, nan=np.inf).max())
 
 
 def main() -> int:

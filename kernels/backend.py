@@ -1,7 +1,7 @@
-"""`torch` and `F` (torch.nn.functional), each loaded at its first use.
+"""`torch`, `F` (torch.nn.functional) and `np` (NumPy), each loaded at its first use.
 
-The daemon reads the operators' parameters but must never load torch (law 1), so importing an operator may not
-either: what stands here looks like the two modules and imports them when an attribute is first asked for.
+The daemon reads the operators' parameters but must never load torch (law 1), and `darkroom jobs` need not wait for
+NumPy: what stands here looks like the modules and imports them when an attribute is first asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     import torch.nn.functional as F
 else:
@@ -25,5 +26,6 @@ else:
 
     torch = _Deferred("torch")
     F = _Deferred("torch.nn.functional")
+    np = _Deferred("numpy")
 
-__all__ = ["F", "torch"]
+__all__ = ["F", "np", "torch"]

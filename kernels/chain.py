@@ -10,9 +10,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from kernels.spec import REQUIRED, Operator, ParameterError, Value, operators, plain, show, suggest
+from kernels.parameters import REQUIRED, ParameterError, Value, plain, show, suggest
+from kernels.spec import Measures, Operator, Series, operators
 
-__all__ = ["Chain", "ChainError", "Fault", "Step", "Value", "canonical", "describe", "parse_chain"]
+__all__ = [
+    "Chain",
+    "ChainError",
+    "Fault",
+    "Measured",
+    "Step",
+    "Value",
+    "canonical",
+    "describe",
+    "measured_steps",
+    "parse_chain",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +71,31 @@ def parse_chain(raw: object) -> Chain:
     if not steps or raw is None:
         raise ChainError((Fault((), "there are no steps", f"name at least one of {', '.join(operators())}"),))
     chain = tuple(step for index, item in enumerate(steps) if (step := _step(index, item, faults)) is not None)
+    faults = faults or list(_order(chain))
     if faults:
         raise ChainError(tuple(faults))
     return chain
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measuring step of a chain: its place counted from 0, what its numbers are about, and what to do with them."""
+
+    index: int
+    step: Step
+    measures: Measures
+    series: tuple[Series, ...]
+
+
+def measured_steps(chain: Chain) -> Iterator[Measured]:
+    """The measurements of a chain, in order."""
+    made = list[str]()
+    for index, step in enumerate(chain):
+        if (measures := operators()[step.name].measures) is None:
+            made.append(step.name)
+        else:
+            series = measures.series(dict(step.parameters), " | ".join(made) or "true")
+            yield Measured(index, step, measures, series)
 
 
 def describe(chain: Chain) -> str:
@@ -72,6 +106,21 @@ def describe(chain: Chain) -> str:
 def canonical(chain: Chain) -> str:
     """The chain as JSON with every parameter: equal chains give equal text, and `parse_chain` reads it back."""
     return json.dumps([{step.name: dict(step.parameters)} for step in chain], separators=(",", ":"))
+
+
+def _order(chain: Chain) -> Iterator[Fault]:
+    """What is wrong with where the measurements of a chain stand."""
+    seen = dict[Series, int]()
+    for measured in measured_steps(chain):
+        name, before = measured.step.name, chain[: measured.index]
+        resizing = [step.name for step in before if operators()[step.name].resizes]
+        if measured.measures.same_size and resizing:
+            problem = f"{name} compares with the chain's input pixel by pixel, and {resizing[0]} changes the size"
+            yield Fault((measured.index, name), problem, f"put {name} before {resizing[0]}")
+        if again := [seen[series] for series in measured.series if series in seen]:
+            problem = f"{name} measures again what steps[{again[0]}] measures"
+            yield Fault((measured.index, name), problem, "remove one of them")
+        seen |= dict.fromkeys(measured.series, measured.index)
 
 
 def _describe_step(step: Step) -> str:

@@ -26,7 +26,7 @@ def lanczos(x: Tensor) -> Tensor:
     return torch.where(x == 0, one, torch.where(x.abs() < LOBES, lobes, zero))
 
 
-def resampling(n: int, target: int) -> tuple[Tensor, Tensor]:
+def resampling(n: int, target: int, blocks: int) -> tuple[Tensor, Tensor]:
     """How `target` pixels are made from `n`: the rows each block reads (blocks·K), their weights (blocks×BLOCK×K).
 
     As in Pillow's resampling: output j has its centre at (j + ½)·n/target, the kernel is widened by n/target when
@@ -35,7 +35,7 @@ def resampling(n: int, target: int) -> tuple[Tensor, Tensor]:
     one = torch.ones((), dtype=torch.float64)
     scale = one * n / (one * target)
     widening = torch.clamp(scale, min=1.0)
-    outputs = torch.arange(cell_count(target, BLOCK))[:, None] * BLOCK + torch.arange(BLOCK)
+    outputs = torch.arange(blocks)[:, None] * BLOCK + torch.arange(BLOCK)
     centres = (torch.clamp(outputs, max=target - 1).double() + 0.5) * scale
     # A block spans 15 steps and 3 lobes at either end, and one pixel more for each rounding, within the picture.
     span = ((BLOCK + 2 * LOBES) * n) // target + 2 * LOBES + 2
@@ -46,10 +46,36 @@ def resampling(n: int, target: int) -> tuple[Tensor, Tensor]:
     return indices.flatten(), (weights / weights.sum(2, keepdim=True)).float()
 
 
-def resized_rows(picture: Picture, target: int) -> Tensor:
-    """The picture at `target` rows: float32 N×3×target×W levels."""
-    rows, weights = resampling(picture.height, target)
+def resized_rows(picture: Picture, target: int, blocks: int) -> Tensor:
+    """The picture at `target` rows: float32 N×3×target×W levels; with 0 `blocks` none of them, at no cost."""
+    rows, weights = resampling(picture.height, target, blocks)
     return banded_product(weights, picture.settled().take(rows).levels())[:, :, :target]
+
+
+def resized(picture: Picture, height: int, width: int) -> Picture:
+    """The picture at another size."""
+    columns = Picture(resized_rows(picture, height, cell_count(height, BLOCK)).transpose(2, 3))
+    return Picture(resized_rows(columns, width, cell_count(width, BLOCK)).transpose(2, 3))
+
+
+def square_levels(picture: Picture, size: int) -> Tensor:
+    """The picture at `size` × `size` as it would be saved: whole levels, float32 N×3×size×size.
+
+    Resizing a picture to the size it has changes nothing and costs ten times what measuring it does, and a data set
+    often has its size already. A graph that branches could not be traced through; instead both ways stand in it, the
+    resized pixels first and the picture's own behind them, and of these the first size² are taken: the resampling of
+    a picture that fits already runs over 0 blocks and leaves nothing in front. `size` is a constant.
+    """
+    height, width = picture.height, picture.width
+    unfit: int = torch.sym_min(1, (height - size) ** 2 + (width - size) ** 2)  # type: ignore[no-untyped-call]
+    blocks = cell_count(size, BLOCK) * unfit
+    columns = resized_rows(picture, size, blocks).transpose(2, 3)
+    levels = resized_rows(Picture(columns), size, blocks).transpose(2, 3).round().clamp(0, 255)
+    rows: int = torch.sym_min(height, size)  # type: ignore[no-untyped-call]
+    own = picture.bytes().index_select(1, torch.arange(rows)).permute(0, 3, 1, 2).reshape(-1)
+    both = torch.cat((levels.to(torch.uint8).reshape(-1), own))
+    batch = picture.values.shape[0]
+    return both.narrow(0, 0, batch * 3 * size * size).reshape(batch, 3, size, size).float()
 
 
 def fitted(side: int, other: int, target: int) -> int:
@@ -67,6 +93,7 @@ def _one_size(values: Values) -> None:
 
 @operator(
     "resize",
+    resizes=True,
     check=_one_size,
     size=Integer(None, low=1, high=16384, unit="px", doc="both sides; the picture becomes square"),
     width=Integer(None, low=1, high=16384, unit="px", doc="alone, the height keeps the aspect ratio"),
@@ -82,5 +109,4 @@ def resize(
         width = fitted(picture.width, picture.height, height)
     if height is None:
         height = fitted(picture.height, picture.width, width)
-    columns = Picture(resized_rows(picture, height).transpose(2, 3))
-    return Picture(resized_rows(columns, width).transpose(2, 3))
+    return resized(picture, height, width)

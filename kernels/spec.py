@@ -5,168 +5,33 @@ One definition serves `darkroom check`, the JSON Schema, the documentation and t
 
 from __future__ import annotations
 
-import difflib
-import enum
 import functools
 import importlib
-import math
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from kernels.parameters import REQUIRED as REQUIRED
+from kernels.parameters import Choice as Choice
+from kernels.parameters import Choices as Choices
+from kernels.parameters import Flag as Flag
+from kernels.parameters import Integer as Integer
+from kernels.parameters import Integers as Integers
+from kernels.parameters import Number as Number
+from kernels.parameters import Parameter as Parameter
+from kernels.parameters import ParameterError as ParameterError
+from kernels.parameters import Value as Value
+from kernels.parameters import Values as Values
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from kernels.picture import Picture
 
-Value: TypeAlias = int | float | bool | str
-Values: TypeAlias = Mapping[str, Value]
-
-
-class Required(enum.Enum):
-    """The type of REQUIRED, so that `default` says of itself what it may be."""
-
-    REQUIRED = "required"
-
-
-REQUIRED = Required.REQUIRED
-
-
-class ParameterError(ValueError):
-    """A value that cannot be taken: what is wrong, and what would be right. `parameter` names it where that helps."""
-
-    def __init__(self, problem: str, remedy: str, parameter: str | None = None) -> None:
-        super().__init__(f"{problem}; {remedy}")
-        self.problem = problem
-        self.remedy = remedy
-        self.parameter = parameter
-
-
-@dataclass(frozen=True, slots=True)
-class Integer:
-    """A whole number in low..high, both included; `odd` admits odd ones only. Default None: may be left out."""
-
-    default: int | Required | None
-    low: int
-    high: int
-    unit: str = ""
-    doc: str = ""
-    odd: bool = False
-
-    def parse(self, value: object) -> int:
-        """`value` as an int; raises ParameterError. True and 3.0 are not whole numbers here."""
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ParameterError(f"{show(value)} is not a whole number", f"give {self.range}")
-        if not self.low <= value <= self.high:
-            raise ParameterError(f"{value} is out of range", f"give {self.range}")
-        if self.odd and value % 2 == 0:
-            raise ParameterError(f"{value} is even", f"give {self.range}")
-        return value
-
-    @property
-    def range(self) -> str:
-        """The values admitted, in words: `1–4096 px`."""
-        return ("odd, " if self.odd else "") + _with_unit(f"{self.low}–{self.high}", self.unit)
-
-    def describe(self) -> str:
-        """The range and the default: `1–4096 px, default 16`."""
-        return f"{self.range}, {_default(self.default)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A real number in low..high, both included. Default None: may be left out."""
-
-    default: float | Required | None
-    low: float
-    high: float
-    unit: str = ""
-    doc: str = ""
-
-    def parse(self, value: object) -> float:
-        """`value` as a float, so that 3 and 3.0 are one value; raises ParameterError."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ParameterError(f"{show(value)} is not a number", f"give {self.range}")
-        # The comparison comes first: it refuses an integer too great for a float without converting it.
-        if not self.low <= value <= self.high or not math.isfinite(value):
-            raise ParameterError(f"{value} is out of range", f"give {self.range}")
-        return float(value)
-
-    @property
-    def range(self) -> str:
-        """The values admitted, in words: `0.1–100 px`."""
-        return _with_unit(f"{plain(self.low)}–{plain(self.high)}", self.unit)
-
-    def describe(self) -> str:
-        """The range and the default: `0.1–100 px, required`."""
-        return f"{self.range}, {_default(self.default)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One word out of a few."""
-
-    default: str | Required | None
-    choices: tuple[str, ...]
-    doc: str = ""
-
-    def parse(self, value: object) -> str:
-        """`value` if it is one of the choices; raises ParameterError."""
-        if isinstance(value, str) and value in self.choices:
-            return value
-        raise ParameterError(f"{show(value)} is not known", suggest(value, self.choices))
-
-    @property
-    def range(self) -> str:
-        """The values admitted, in words: `reflect | zero`."""
-        return " | ".join(self.choices)
-
-    def describe(self) -> str:
-        """The choices and the default: `reflect | zero, default reflect`."""
-        return f"{self.range}, {_default(self.default)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """Yes or no."""
-
-    default: bool | Required | None
-    doc: str = ""
-
-    def parse(self, value: object) -> bool:
-        """`value` if it is a boolean; raises ParameterError. 0 and 1 are numbers, not flags."""
-        if isinstance(value, bool):
-            return value
-        raise ParameterError(f"{show(value)} is neither true nor false", "give true or false")
-
-    @property
-    def range(self) -> str:
-        """The values admitted, in words."""
-        return "true | false"
-
-    def describe(self) -> str:
-        """The values and the default: `true | false, default false`."""
-        return f"{self.range}, {_default(self.default)}"
-
-
-Parameter: TypeAlias = Integer | Number | Choice | Flag
 Check: TypeAlias = Callable[[Values], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """One step a user may name. `check` looks at parameters together and raises ParameterError; it knows no torch."""
-
-    name: str
-    parameters: Mapping[str, Parameter]
-    function: Callable[..., Picture]
-    doc: str
-    check: Check | None = None
-
-    @property
-    def summary(self) -> str:
-        """The first line of the documentation."""
-        return self.doc.strip().partition("\n")[0]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,31 +42,84 @@ class Series:
     scale: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What makes a step a measurement: its function gives one row of numbers a picture, and leaves the picture alone.
+
+    `series(parameters, before)` names the columns, each a mean squared error on the scale 0..1; `before` are the names
+    of the steps that made the picture, or "true". With `guard` there is one column more, and `guard(parameters, value)`
+    gives the reason for which a picture with that value is not wanted, or None. `same_size`: the picture is compared
+    with the chain's input pixel by pixel, so no step before may change its size.
+    """
+
+    series: Callable[[Values, str], tuple[Series, ...]]
+    guard: Callable[[Values, float], str | None] | None = None
+    same_size: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One step a user may name. `check` looks at parameters together and raises ParameterError; it knows no torch.
+
+    `function` is `(picture, *, parameters) -> picture`, or for a measurement `(picture, source, *, parameters)` with
+    the chain's input as `source`, giving a float tensor of N rows. `resizes`: the result may have another size.
+    """
+
+    name: str
+    parameters: Mapping[str, Parameter]
+    function: Callable[..., Any]
+    doc: str
+    check: Check | None = None
+    resizes: bool = False
+    measures: Measures | None = None
+
+    @property
+    def summary(self) -> str:
+        """The first line of the documentation."""
+        return self.doc.strip().partition("\n")[0]
+
+
 _registry: dict[str, Operator] = {}
 
 
 def operator(
-    name: str, /, *, check: Check | None = None, **parameters: Parameter
+    name: str, /, *, check: Check | None = None, resizes: bool = False, **parameters: Parameter
 ) -> Callable[[Callable[..., Picture]], Callable[..., Picture]]:
     """Make a function `(picture, *, parameters) -> picture` an operator called `name`.
 
     Raises ValueError if the name is taken, and ParameterError if a default is outside its own bounds.
     """
+    return _registered(name, parameters, check, resizes=resizes)
+
+
+def measurement(
+    name: str, measures: Measures, /, *, check: Check | None = None, **parameters: Parameter
+) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Make a function `(picture, source, *, parameters) -> tensor` a measurement called `name`; see Measures.
+
+    Raises as `operator` does.
+    """
+    return _registered(name, parameters, check, measures=measures)
+
+
+def _registered(
+    name: str, parameters: Mapping[str, Parameter], check: Check | None, **kind: Any
+) -> Callable[[Function], Function]:
     for parameter in parameters.values():
         if parameter.default is not None and parameter.default is not REQUIRED:
             parameter.parse(parameter.default)
 
-    def register(function: Callable[..., Picture]) -> Callable[..., Picture]:
+    def register(function: Function) -> Function:
         if name in _registry:
             raise ValueError(f"two operators are called {name!r}; rename one of them")
-        _registry[name] = Operator(name, MappingProxyType(parameters), function, function.__doc__ or "", check)
+        _registry[name] = Operator(name, MappingProxyType(parameters), function, function.__doc__ or "", check, **kind)
         return function
 
     return register
 
 
 def operators() -> Mapping[str, Operator]:
-    """Every operator by name. A file in this folder that uses `@operator` is found by itself."""
+    """Every step by name. A file in this folder that uses `@operator` or `@measurement` is found by itself."""
     _import_siblings()
     return MappingProxyType(dict(sorted(_registry.items())))
 
@@ -211,37 +129,3 @@ def _import_siblings() -> None:
     package = importlib.import_module(__package__)
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-
-
-def suggest(value: object, names: Iterable[str]) -> str:
-    """The remedy for a name that is not known: the nearest one, and all there are."""
-    known = list(names)
-    if not known:
-        return "it takes none"
-    nearest = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
-    return (f"did you mean {nearest[0]}? " if nearest else "") + "known: " + ", ".join(known)
-
-
-def show(value: object) -> str:
-    """A value as its author wrote it, shortened: what YAML calls true is shown as true."""
-    if value is None or isinstance(value, bool):
-        return {None: "nothing", True: "true", False: "false"}[value]
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def plain(value: Value) -> str:
-    """A value as one writes it in YAML: 3.0 is 3, True is true."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
-
-
-def _with_unit(text: str, unit: str) -> str:
-    return f"{text} {unit}" if unit else text
-
-
-def _default(default: Value | Required | None) -> str:
-    if default is REQUIRED:
-        return "required"
-    return "optional" if default is None else f"default {plain(default)}"

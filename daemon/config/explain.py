@@ -23,7 +23,8 @@ from daemon.config.shapes import (
 from daemon.config.types import FORMS, MAX_WORKERS, InnerError
 from daemon.config.yaml_source import Document
 from daemon.unfit import UnfitError
-from kernels.spec import operators, show, suggest
+from kernels.parameters import show, suggest
+from kernels.spec import operators
 
 Words: TypeAlias = tuple[str, str]  # the problem and the remedy
 

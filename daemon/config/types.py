@@ -12,7 +12,7 @@ from daemon.template import Template
 from daemon.unfit import UnfitError, absolute
 from kernels.chain import Chain, ChainError, parse_chain
 from kernels.chain import Fault as StepFault
-from kernels.spec import show, suggest
+from kernels.parameters import show, suggest
 
 DEFAULT_STATE_DIR = "var"
 MAX_WORKERS = 256  # threads

@@ -16,7 +16,7 @@ import yaml
 
 from daemon.config.faults import Fault, Place, Where, dotted
 from daemon.config.yaml_words import YamlError, check_printable, syntax_fault
-from kernels.spec import show
+from kernels.parameters import show
 
 Data: TypeAlias = Any  # str | int | float | bool | None | list[Data] | dict[str, Data]
 

@@ -1,0 +1,239 @@
+"""The kinds of parameters an operator may have: each knows its bounds, its unit and its default. Torch-free."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Value: TypeAlias = int | float | bool | str | tuple[int, ...] | tuple[str, ...]
+Values: TypeAlias = Mapping[str, Value]
+
+
+class Required(enum.Enum):
+    """The type of REQUIRED, so that `default` says of itself what it may be."""
+
+    REQUIRED = "required"
+
+
+REQUIRED = Required.REQUIRED
+
+
+class ParameterError(ValueError):
+    """A value that cannot be taken: what is wrong, and what would be right. `parameter` names it where that helps."""
+
+    def __init__(self, problem: str, remedy: str, parameter: str | None = None) -> None:
+        super().__init__(f"{problem}; {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+        self.parameter = parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number in low..high, both included; `odd` admits odd ones only. Default None: may be left out."""
+
+    default: int | Required | None
+    low: int
+    high: int
+    unit: str = ""
+    doc: str = ""
+    odd: bool = False
+
+    def parse(self, value: object) -> int:
+        """`value` as an int; raises ParameterError. True and 3.0 are not whole numbers here."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ParameterError(f"{show(value)} is not a whole number", f"give {self.range}")
+        if not self.low <= value <= self.high:
+            raise ParameterError(f"{value} is out of range", f"give {self.range}")
+        if self.odd and value % 2 == 0:
+            raise ParameterError(f"{value} is even", f"give {self.range}")
+        return value
+
+    @property
+    def range(self) -> str:
+        """The values admitted, in words: `1–4096 px`."""
+        return ("odd, " if self.odd else "") + _with_unit(f"{self.low}–{self.high}", self.unit)
+
+    def describe(self) -> str:
+        """The range and the default: `1–4096 px, default 16`."""
+        return f"{self.range}, {_default(self.default)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A real number in low..high, both included. Default None: may be left out."""
+
+    default: float | Required | None
+    low: float
+    high: float
+    unit: str = ""
+    doc: str = ""
+
+    def parse(self, value: object) -> float:
+        """`value` as a float, so that 3 and 3.0 are one value; raises ParameterError."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ParameterError(f"{show(value)} is not a number", f"give {self.range}")
+        # The comparison comes first: it refuses an integer too great for a float without converting it.
+        if not self.low <= value <= self.high or not math.isfinite(value):
+            raise ParameterError(f"{value} is out of range", f"give {self.range}")
+        return float(value)
+
+    @property
+    def range(self) -> str:
+        """The values admitted, in words: `0.1–100 px`."""
+        return _with_unit(f"{plain(self.low)}–{plain(self.high)}", self.unit)
+
+    def describe(self) -> str:
+        """The range and the default: `0.1–100 px, required`."""
+        return f"{self.range}, {_default(self.default)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One word out of a few."""
+
+    default: str | Required | None
+    choices: tuple[str, ...]
+    doc: str = ""
+
+    def parse(self, value: object) -> str:
+        """`value` if it is one of the choices; raises ParameterError."""
+        if isinstance(value, str) and value in self.choices:
+            return value
+        raise ParameterError(f"{show(value)} is not known", suggest(value, self.choices))
+
+    @property
+    def range(self) -> str:
+        """The values admitted, in words: `reflect | zero`."""
+        return " | ".join(self.choices)
+
+    def describe(self) -> str:
+        """The choices and the default: `reflect | zero, default reflect`."""
+        return f"{self.range}, {_default(self.default)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Yes or no."""
+
+    default: bool | Required | None
+    doc: str = ""
+
+    def parse(self, value: object) -> bool:
+        """`value` if it is a boolean; raises ParameterError. 0 and 1 are numbers, not flags."""
+        if isinstance(value, bool):
+            return value
+        raise ParameterError(f"{show(value)} is neither true nor false", "give true or false")
+
+    @property
+    def range(self) -> str:
+        """The values admitted, in words."""
+        return "true | false"
+
+    def describe(self) -> str:
+        """The values and the default: `true | false, default false`."""
+        return f"{self.range}, {_default(self.default)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """Whole numbers in low..high, each at most once; kept in ascending order."""
+
+    default: tuple[int, ...]
+    low: int
+    high: int
+    unit: str = ""
+    doc: str = ""
+
+    def parse(self, value: object) -> tuple[int, ...]:
+        """`value`, a list or tuple, as ascending ints; raises ParameterError."""
+        one = Integer(None, self.low, self.high, self.unit)
+        return tuple(sorted(one.parse(item) for item in _distinct(value, self.range)))
+
+    @property
+    def range(self) -> str:
+        """The values admitted, in words: `a list of 1–4096 px`."""
+        return "a list of " + _with_unit(f"{self.low}–{self.high}", self.unit)
+
+    def describe(self) -> str:
+        """The range and the default: `a list of 1–4096 px, default [1, 2, 4]`."""
+        return f"{self.range}, {_default(self.default)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Some words out of a few, each at most once; kept in the order of `choices`."""
+
+    default: tuple[str, ...]
+    choices: tuple[str, ...]
+    doc: str = ""
+
+    def parse(self, value: object) -> tuple[str, ...]:
+        """`value`, a list or tuple, as words; raises ParameterError. YAML's true is the word it was written as."""
+        one = Choice(None, self.choices)
+        named = [show(item) if isinstance(item, bool) else item for item in _distinct(value, self.range)]
+        chosen = {one.parse(item) for item in named}
+        return tuple(choice for choice in self.choices if choice in chosen)
+
+    @property
+    def range(self) -> str:
+        """The values admitted, in words: `a list of true | gray`."""
+        return "a list of " + " | ".join(self.choices)
+
+    def describe(self) -> str:
+        """The choices and the default: `a list of true | gray, default [true, gray]`."""
+        return f"{self.range}, {_default(self.default)}"
+
+
+Parameter: TypeAlias = Integer | Number | Choice | Flag | Integers | Choices
+
+
+def _distinct(value: object, wanted: str) -> list[object]:
+    """The items of a list that is not empty and names nothing twice; raises ParameterError."""
+    if not isinstance(value, list | tuple):
+        raise ParameterError(f"{show(value)} is not a list", f"give {wanted}")
+    if not value:
+        raise ParameterError("the list is empty", f"give {wanted}")
+    if twice := [item for index, item in enumerate(value) if item in value[:index]]:
+        raise ParameterError(f"{show(twice[0])} stands there twice", "name it once")
+    return list(value)
+
+
+def suggest(value: object, names: Iterable[str]) -> str:
+    """The remedy for a name that is not known: the nearest one, and all there are."""
+    known = list(names)
+    if not known:
+        return "it takes none"
+    nearest = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
+    return (f"did you mean {nearest[0]}? " if nearest else "") + "known: " + ", ".join(known)
+
+
+def show(value: object) -> str:
+    """A value as its author wrote it, shortened: what YAML calls true is shown as true."""
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def plain(value: Value) -> str:
+    """A value as one writes it in YAML: 3.0 is 3, True is true."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(plain, value))}]"
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def _with_unit(text: str, unit: str) -> str:
+    return f"{text} {unit}" if unit else text
+
+
+def _default(default: Value | Required | None) -> str:
+    if default is REQUIRED:
+        return "required"
+    return "optional" if default is None else f"default {plain(default)}"
