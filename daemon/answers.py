@@ -38,6 +38,7 @@ def status_of(config: Config) -> dict[str, Any]:
         "version": live.get("version"),
         "started": _iso(live["started"]) if "started" in live else None,
         "device": live.get("device"),
+        "device_choice": live.get("device_choice") or None,
         "pictures_per_second": live.get("pictures_per_second", 0.0),
         "tasks": [],
         "rules": [
@@ -49,6 +50,7 @@ def status_of(config: Config) -> dict[str, Any]:
                 "counts": {state.value: counts.get(rule.name, {}).get(state, 0) for state in State},
                 "compiling": rule.name in live.get("compiling", []),
                 "blocked": live.get("blocked", {}).get(rule.name),
+                "device": live.get("devices", {}).get(rule.name) or None,
             }
             for rule in config.rules
         ],
@@ -61,13 +63,15 @@ def status_text(status: dict[str, Any]) -> str:
     if status["running"]:
         rate = f"{status['pictures_per_second']:,.1f} pictures/s"
         head = f"running (process {status['pid']}) on the {status['device']}, {rate}, since {status['started']}"
-    lines = [head, ""]
+    lines = [head, *filter(None, [status["device_choice"]]), ""]
     names = [state.value for state in State]
     width = max(len(rule["name"]) for rule in status["rules"])
     lines.append(f"{'rule':{width}}  " + "  ".join(f"{name:>9}" for name in names))
     for rule in status["rules"]:
         numbers = "  ".join(f"{rule['counts'][name]:>9,}" for name in names)
         lines.append(f"{rule['name']:{width}}  {numbers}")
+        if rule["device"] not in (None, status["device"]):
+            lines.append(f"{'':{width}}  runs on the {rule['device']}")
         if rule["compiling"]:
             lines.append(f"{'':{width}}  its graph is being compiled; pictures wait for it")
         if rule["blocked"]:

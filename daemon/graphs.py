@@ -41,11 +41,19 @@ class Graphs:
         """Rules that wait for their graph."""
         return [rule.name for rule in self._rules if rule.name not in self._recipes]
 
+    def devices(self) -> dict[str, str]:
+        """The device that each rule's graph ran on last, or will; rules without a graph are left out."""
+        return {rule: self._runtime.device_of(recipe.graph) for rule, recipe in list(self._recipes.items())}
+
     def find(self) -> None:
-        """Take every graph that the store already has."""
+        """Take every graph that the store already has. One that its device does not compute rightly is trouble of its
+        rule, whose jobs wait, and of no other (docs/decisions/009-proof.md)."""
         for rule in self._rules:
             if (graph := self._store.find(rule.chain)) is not None:
-                self._take(rule, graph)
+                try:
+                    self._take(rule, graph)
+                except DarkroomError as error:
+                    self._in_trouble(rule, str(error))
 
     def run(self, stop: threading.Event) -> None:
         """Build what is missing, one graph at a time, until all are there or `stop` is set."""
@@ -61,12 +69,17 @@ class Graphs:
             graph = self._store.ensure(rule.chain, cancel=stop.is_set)
             self._take(rule, graph)
         except (ExportError, DarkroomError) as error:
-            if not stop.is_set() and self.trouble.get(rule.name) != str(error):
-                self.trouble[rule.name] = str(error)
-                self._complain(f"{rule.name}: no graph yet: {error}")
+            if not stop.is_set():
+                self._in_trouble(rule, str(error))
+
+    def _in_trouble(self, rule: Rule, why: str) -> None:
+        if self.trouble.get(rule.name) != why:
+            self.trouble[rule.name] = why
+            self._complain(f"{rule.name}: no graph yet: {why}")
 
     def _take(self, rule: Rule, graph: Path) -> None:
-        self._runtime.load(graph)
+        if note := self._runtime.load(graph):
+            self._complain(f"{rule.name}: {note}")
         self.trouble.pop(rule.name, None)
         self._recipes[rule.name] = Recipe(graph, self._key(rule))
         self._ready()

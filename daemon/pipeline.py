@@ -165,7 +165,7 @@ class Pipeline:
 
     def _claim_from(self, rules: Sequence[str], room: int, now: float) -> list[Job]:
         """Jobs of rules that work, and one, as a probe, of each that was found blocked: the rest would be in vain."""
-        reason = f"taken by darkroom on the {self._runtime.device}"
+        reason = "taken by darkroom"
         free = [rule for rule in rules if not self.blockades.times(rule)]
         jobs = self._ledger.claim(free, room, reason) if free else []
         for rule in set(rules) - set(free):

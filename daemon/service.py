@@ -50,6 +50,7 @@ class Service:
         self._signals = 0
         self._told: dict[str, float] = {}
         self._left = 0
+        self._building = False
         self._shown = 0.0
         self._patience_since = 0.0
         self._rested = True
@@ -59,7 +60,13 @@ class Service:
         _make_folder(config.state_dir)
         self._lock = snapshot.DaemonLock(config.state_dir)
         self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._be_patient)
-        self._runtime = Runtime(config.runtime.device, config.runtime.workers)
+        self._runtime = Runtime(
+            config.runtime.device,
+            config.runtime.workers,
+            memory=config.runtime.memory,
+            cache=config.state_dir / "tensorrt",
+            tell=self._complain,
+        )
         self._graphs = Graphs(config, self._runtime, complain=self._complain, ready=self._wake)
         self._intake = Intake(config, self._ledger, complain=self._complain, arrived=self._wake)
         self._pipeline = Pipeline(
@@ -91,8 +98,10 @@ class Service:
             raise DarkroomError(f"internal error ({self._fatal[0]!r}); nothing is lost, start darkroom again")
         if not clean:
             self._display.line("stopped while a picture was being worked on; it is taken up again at the next start")
+        if not clean or self._building:
+            status = self._exit_status()
             sys.stdout.flush()
-            os._exit(self._exit_status())  # a thread deep in a codec cannot be joined, and must not hold up the end
+            os._exit(status)  # a thread deep in a codec, or in TensorRT, cannot be joined, and must not hold up the end
         return self._exit_status()
 
     def _start(self) -> None:
@@ -125,6 +134,7 @@ class Service:
         self._stop.set()
         self._intake.wake()
         clean = self._pipeline.stop(STOP_WITHIN)
+        self._building = not self._runtime.close()
         for thread in self._threads:
             thread.join(timeout=1.0)
         self._show()
@@ -172,14 +182,16 @@ class Service:
 
     def _announce(self) -> None:
         say = self._display.line
-        say(f"darkroom {_version()}: {self._config.path}, on the {self._runtime.device}")
+        say(f"darkroom {_version()}: {self._config.path}, on the {self._runtime.label}")
+        if self._runtime.choice:
+            say(self._runtime.choice)
         for rule in self._config.rules:
             after = {SourceAction.KEEP: "", SourceAction.DELETE: ", then deletes the source"}
             tail = after.get(rule.source.action, ", then moves the source")
             for folder in rule.watch:
                 say(f"  {rule.name}: drop pictures into {folder}")
             say(f"      {describe(rule.chain)} → {rule.output.text}{tail}")
-        if missing := self._graphs.missing():
+        if missing := [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]:
             say(f"compiling the graphs of {', '.join(missing)}; their pictures wait a few seconds, once")
         say("ready" if self._once else "ready; Ctrl-C stops it")
 
@@ -215,6 +227,8 @@ class Service:
             "pid": os.getpid(),
             "started": self._started,
             "device": self._runtime.device,
+            "device_choice": self._runtime.choice,
+            "devices": self._graphs.devices(),
             "pictures_per_second": round(self._tally.rate(), 2),
             "in_flight": self._pipeline.in_flight,
             "compiling": self._graphs.missing(),

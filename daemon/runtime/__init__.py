@@ -1,24 +1,36 @@
-"""Compiled graphs, run. The only room of the daemon that knows onnxruntime."""
+"""Compiled graphs, run on a device that is proven, not believed. The only room of the daemon that knows onnxruntime."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from daemon.errors import DarkroomError, PermanentError
+from daemon.errors import BlockedError, DarkroomError, PermanentError, TransientError
+from daemon.runtime.choice import Choice, choose, plan_for, try_device
+from daemon.runtime.devices import AUTO, Device, DeviceFault, EngineError, NotUsable, OutOfMemory, Unproven
+from daemon.runtime.engine import Engine, Outputs, Pixels
+from daemon.runtime.engine_cache import clear_leftovers
+from daemon.runtime.graph import Loaded, load, run
+from daemon.runtime.ort import OnnxRuntime
+from daemon.runtime.tensorrt import Builder, Wish
 
-Pixels: TypeAlias = NDArray[np.uint8]
+__all__ = ["Device", "Pixels", "Ran", "Runtime"]
 
-CPU = "CPUExecutionProvider"
 CPU_BATCH_PIXELS = 1 << 20
 """A processor gains nothing from batches beyond its caches. One megapixel: 16 pictures of 256×256, or one large one."""
+GPU_BATCH_PIXELS = 64_000_000
+"""A card wants its launches and copies spread over much work; not yet measured, see docs/devices.md."""
+BYTES_PER_PIXEL, BATCHES_IN_FLIGHT = 9, 4
+"""Of a batch, in the memory that `runtime.memory` bounds: one being decoded, one that waits, one that runs, one that
+is encoded."""
+
+Tell: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,70 +47,204 @@ class Ran:
 
 
 class Runtime:
-    """Sessions by graph file, made when first used.
+    """Graphs by file, opened and proven when first used.
 
-    `device` is `auto` or `cpu`. On the processor `threads` runs go side by side, each on one core: the small steps of
-    a graph are too short to be shared out (100 futex calls a picture were measured when they were). Raises
-    DarkroomError for a device that cannot be had: a named device is never replaced silently.
+    `device` is a name of config.yaml. On the processor `threads` runs go side by side, each on one core; a card is fed
+    by one. `memory` (bytes) bounds the batches of a card, `cache` is where TensorRT's engines are kept (None: none are
+    built), `tell` gets a line when a device changes under way.
+
+    Raises NotUsable for a device that cannot be had: a named one is never replaced; with `auto` another takes over, and
+    says so.
     """
 
-    def __init__(self, device: str, threads: int) -> None:
-        if device not in ("auto", "cpu"):
-            raise DarkroomError(
-                f"runtime.device: {device}: this version runs graphs on the CPU only; write `auto` or `cpu`"
-            )
-        self.device = "cpu"
-        self.batch_pixels = CPU_BATCH_PIXELS
-        self.concurrent_runs = threads
-        self._sessions: dict[Path, Any] = {}
+    def __init__(
+        self,
+        device: str,
+        threads: int,
+        *,
+        memory: int = 1 << 30,
+        cache: Path | None = None,
+        tell: Tell = lambda line: None,
+        engine: Engine | None = None,
+    ) -> None:
+        self._engine = engine or OnnxRuntime()
+        self._tell = tell
+        self._may_degrade = device == AUTO
+        self._choice: Choice = choose(device, self._engine, cache)
+        self._base = Device.CUDA if self._choice.device is Device.TENSORRT else self._choice.device
+        self._builder = self._make_builder(cache)
+        self._graphs: dict[Path, Loaded] = {}
+        self._on_cpu: dict[Path, Loaded] = {}
+        self._lost: list[Loaded] = []
         self._lock = threading.Lock()
+        on_cpu = self._base is Device.CPU
+        self.concurrent_runs = threads if on_cpu else 1
+        self.batch_pixels = CPU_BATCH_PIXELS if on_cpu else _card_batch(memory)
 
-    def load(self, graph: Path) -> None:
-        """Make the session of a graph ahead of its first picture. Raises DarkroomError if the file is no graph."""
-        self._session(graph)
+    @property
+    def device(self) -> str:
+        """The device that graphs are opened on; a single graph may run on another, see `device_of`."""
+        return self._base if self._builder is None or self._may_degrade else self._choice.device
+
+    @property
+    def choice(self) -> str:
+        """With `auto`: what was taken and why nothing better, in one line; else ""."""
+        return self._choice.line
+
+    @property
+    def label(self) -> str:
+        """The device for people, with the name of the card."""
+        gpu = self._choice.gpu
+        return self.device if gpu is None or self._base is Device.CPU else f"{self.device} ({gpu.name})"
+
+    def device_of(self, graph: Path) -> str:
+        """The device that a graph ran on last, or is opened on; "" before it is loaded."""
+        loaded = self._graphs.get(graph)
+        return "" if loaded is None else loaded.used
+
+    def load(self, graph: Path) -> str:
+        """Open a graph and prove it, ahead of its first picture. Why it is not on the device chosen; "" if it is.
+
+        Raises DarkroomError if the file is no graph, or if a named device does not compute it rightly.
+        """
+        return self._loaded(graph).note
 
     def run(self, graph: Path, pictures: Sequence[Pixels]) -> Ran:
         """Run pictures of one shape, each uint8 H×W×3, through a graph.
 
-        Raises PermanentError when the graph cannot run them.
+        Raises PermanentError when the graph cannot run them, TransientError when the card has no memory for one, and
+        BlockedError when a named card no longer works.
         """
-        batch = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
-        session = self._session(graph)
+        loaded = self._loaded(graph)
         try:
-            results = session.run(None, {"input": batch})
-        except _RUNTIME_ERRORS as error:
-            raise PermanentError(f"the graph could not run it ({str(error).splitlines()[0]})") from error
-        measures = dict(zip((output.name for output in session.get_outputs()), results, strict=True))
-        output = measures.pop("output", None)
-        return Ran(None if output is None else list(output), self.device, measures)
+            parts = self._on_engine(loaded, pictures)
+            device = Device.TENSORRT
+            if parts is None:
+                parts, device = run(loaded, pictures), loaded.device
+        except OutOfMemory as error:
+            parts, device = self._without_card(graph, pictures, error), Device.CPU
+        except DeviceFault as error:
+            parts, device = self._after_fault(graph, pictures, error), Device.CPU
+        except EngineError as error:
+            raise PermanentError(f"the graph could not run it ({error})") from error
+        loaded.used = device
+        return _ran(parts, device)
 
-    def _session(self, graph: Path) -> Any:
+    def close(self, timeout: float = 1.0) -> bool:
+        """Build no more engines. False if a build goes on, which nothing can stop but the end of the process."""
+        return self._builder is None or self._builder.close(timeout)
+
+    # -- graphs --------------------------------------------------------------------------------------------------
+
+    def _loaded(self, graph: Path) -> Loaded:
         with self._lock:
-            if graph not in self._sessions:
-                self._sessions[graph] = _session(graph)
-            return self._sessions[graph]
+            if graph not in self._graphs:
+                self._graphs[graph] = self._load(graph)
+            return self._graphs[graph]
+
+    def _load(self, graph: Path) -> Loaded:
+        gpu = self._choice.gpu
+        try:
+            return load(self._engine, graph, plan_for(self._base, gpu))
+        except (Unproven, EngineError) as error:
+            why = str(error)
+            if not self._may_degrade or self._base is Device.CPU:
+                raise DarkroomError(_not_proven(graph, self._base, why)) from error
+        loaded = self._load_on_cpu(graph)
+        loaded.note = f"runs on the cpu, not on {self._base}: {why}"
+        return loaded
+
+    def _load_on_cpu(self, graph: Path) -> Loaded:
+        try:
+            return load(self._engine, graph, plan_for(Device.CPU, None))
+        except (Unproven, EngineError) as error:
+            raise DarkroomError(_not_proven(graph, Device.CPU, str(error))) from error
+
+    # -- TensorRT ------------------------------------------------------------------------------------------------
+
+    def _make_builder(self, cache: Path | None) -> Builder | None:
+        gpu = self._choice.gpu
+        if not self._choice.tensorrt or gpu is None or cache is None:
+            return None
+        clear_leftovers(cache)
+        return Builder(self._engine, gpu, cache, tell=self._tell, must_gain=self._may_degrade)
+
+    def _on_engine(self, loaded: Loaded, pictures: Sequence[Pixels]) -> list[Outputs] | None:
+        """Run on TensorRT if its engine for these pictures is ready; None where CUDA is to do it."""
+        if self._builder is None or loaded.device is not Device.CUDA or loaded.float64:
+            return None  # TensorRT makes float32 of float64 (onnx-tensorrt's list of operators): not the same levels
+        height, width = pictures[0].shape[:2]
+        if (built := self._builder.find(loaded.graph, (height, width))) is None:
+            wish = Wish(loaded.graph, (height, width), loaded.session, loaded.shape_nodes)
+            self._builder.saw(wish, len(pictures))
+            return None
+        try:
+            return [
+                built.session.run(np.stack(pictures[start : start + built.most]))
+                for start in range(0, len(pictures), built.most)
+            ]
+        except EngineError as error:
+            self._builder.drop(loaded.graph, (height, width), str(error))
+            return None
+
+    # -- when the card fails -------------------------------------------------------------------------------------
+
+    def _without_card(self, graph: Path, pictures: Sequence[Pixels], error: OutOfMemory) -> list[Outputs]:
+        """A single picture is too large for the card's free memory: with `auto` the processor takes it."""
+        if not self._may_degrade:
+            raise TransientError(
+                f"{self._base}: the card has no memory for it ({error}); "
+                "free some (`nvidia-smi` tells who holds it), or write `device: auto`"
+            ) from error
+        return self._run_on_cpu(graph, pictures)
+
+    def _after_fault(self, graph: Path, pictures: Sequence[Pixels], error: DeviceFault) -> list[Outputs]:
+        """The card reported a fault. If it still works, the picture is at fault; if not, it is given up."""
+        try:
+            try_device(self._base, self._engine)
+        except NotUsable:
+            pass
+        else:
+            raise PermanentError(f"the graph could not run it ({error})") from error
+        remedy = "start darkroom again; if that does not help, see what `nvidia-smi` and `dmesg` say"
+        if not self._may_degrade:
+            raise BlockedError(f"{self._base} stopped working ({error}); {remedy}") from error
+        self._give_up_card(f"{self._base} stopped working ({error}): the cpu goes on; {remedy}")
+        return self._run_on_cpu(graph, pictures)
+
+    def _give_up_card(self, line: str) -> None:
+        with self._lock:
+            if self._base is Device.CPU:
+                return
+            self._base = Device.CPU
+            self._lost += self._graphs.values()  # kept: to free memory of a card that is gone can hang
+            self._graphs, self._builder = {}, None
+        self._tell(line)
+
+    def _run_on_cpu(self, graph: Path, pictures: Sequence[Pixels]) -> list[Outputs]:
+        with self._lock:
+            if graph not in self._on_cpu:
+                self._on_cpu[graph] = self._load_on_cpu(graph)
+        try:
+            return run(self._on_cpu[graph], pictures)
+        except EngineError as error:
+            raise PermanentError(f"the graph could not run it ({error})") from error
 
 
-def _session(graph: Path) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # The arena only grows (onnxruntime issues 15983, 14474); with many shapes that is a leak.
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=[CPU])
-    except _RUNTIME_ERRORS as error:
-        raise DarkroomError(f"{graph}: not a graph onnxruntime can load ({str(error).splitlines()[0]})") from error
+def _card_batch(memory: int) -> int:
+    return max(CPU_BATCH_PIXELS, min(GPU_BATCH_PIXELS, memory // (BYTES_PER_PIXEL * BATCHES_IN_FLIGHT)))
 
 
-# onnxruntime's own errors have no base in common but Exception.
-_RUNTIME_ERRORS: tuple[type[Exception], ...] = (
-    RuntimeError,
-    *(
-        error
-        for error in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
-        if isinstance(error, type) and issubclass(error, Exception)
-    ),
-)
+def _not_proven(graph: Path, device: Device, why: str) -> str:
+    remedy = "remove the file, it is built again" if device is Device.CPU else "write `device: auto`, or another device"
+    return f"{graph}: cannot be used on {device}: {why}; {remedy}"
+
+
+def _ran(parts: Sequence[Outputs], device: Device) -> Ran:
+    measures: dict[str, NDArray[Any]] = {
+        name: parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts])
+        for name in parts[0]
+        if name != "output"
+    }
+    pictures = [picture for part in parts for picture in part["output"]] if "output" in parts[0] else None
+    return Ran(pictures, str(device), measures)

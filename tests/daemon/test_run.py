@@ -243,7 +243,7 @@ def test_two_daemons_side_by_side_on_one_inbox(box: Box, small: Pixels, tmp_path
 def test_named_device_is_never_replaced(box: Box, device: str) -> None:
     box.rules(head=f"settle: 100ms\nruntime: {{device: {device}}}")
     refused = box.darkroom("run", "--once", check=1)
-    assert device in refused.stderr and refused.stderr.count("\n") == 1
+    assert refused.stderr.startswith(f"darkroom: {device}: ") and refused.stderr.count("\n") == 1
 
 
 def test_no_torch_in_the_daemon(box: Box, small: Pixels) -> None:

@@ -15,7 +15,7 @@ FLOORS = {"kernels": set[str](), "export": {"kernels"}, "daemon": {"kernels", "e
 
 ROOMS = {
     "torch": {"kernels/backend.py", "export/graph.py", "export/build.py", "export/parity.py"},
-    "onnx": {"export/graph.py", "export/build.py", "export/parity.py"},
+    "onnx": {"export/graph.py", "export/build.py", "export/parity.py", "export/probe.py", "export/anatomy.py"},
     "onnxruntime": {"daemon/runtime/", "export/parity.py"},
     "sqlite3": {"daemon/ledger/"},
     "pydantic": {"daemon/config/"},

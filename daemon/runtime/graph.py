@@ -1,0 +1,94 @@
+"""One graph on one device: opened, proven, and run in batches that the device has memory for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from daemon.runtime.devices import Device, OutOfMemory
+from daemon.runtime.engine import Engine, Outputs, Pixels, Session
+from daemon.runtime.proof import Expectation, prove
+from daemon.runtime.providers import Plan
+from export.golden import Golden, unpack
+
+REGAIN = 16
+"""After a shortage of memory batches grow again by this part each time one fits: others may have given theirs back."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A graph in use. `used` is the device that it ran on last; `note` why it is not on the one chosen.
+
+    `most` is how many pixels fit into the device at once, as far as was learned; 0 while nothing was.
+    """
+
+    graph: Path
+    session: Session
+    device: Device
+    shape_nodes: frozenset[str]
+    float64: bool
+    used: str
+    note: str = ""
+    most: int = 0
+
+
+def load(engine: Engine, graph: Path, plan: Plan) -> Loaded:
+    """Open a graph and prove it. Raises Unproven and the errors of the engine."""
+    session = engine.open(graph, plan)
+    shape_nodes, float64 = _anatomy(graph, plan.device)
+    known = shape_nodes if plan.device is not Device.CPU else None
+    prove(session, plan, Expectation(known, golden_of(graph)))
+    return Loaded(graph, session, plan.device, shape_nodes, float64, plan.device)
+
+
+def _anatomy(graph: Path, device: Device) -> tuple[frozenset[str], bool]:
+    if device is Device.CPU:
+        return frozenset(), False
+    from export.anatomy import anatomy  # needs onnx: not for a machine that has no card
+
+    parts = anatomy(graph)
+    return parts.shape_nodes, parts.float64
+
+
+def golden_of(graph: Path) -> Golden | None:
+    """The golden picture that the compiler left in the graph's card; None for a graph without one."""
+    try:
+        card = json.loads(graph.with_suffix(".json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return unpack(card.get("golden") if isinstance(card, dict) else None)
+
+
+def run(loaded: Loaded, pictures: Sequence[Pixels]) -> list[Outputs]:
+    """Run pictures of one shape, in halves where the device has no memory for all. The outputs, part by part.
+
+    Raises OutOfMemory when not even one picture fits, and the other errors of the engine.
+    """
+    pixels = len(pictures) * pictures[0].shape[0] * pictures[0].shape[1]
+    if len(pictures) > 1 and loaded.most and pixels > loaded.most:
+        return _in_halves(loaded, pictures)
+    try:
+        outputs = loaded.session.run(_batch(loaded.session, pictures))
+    except OutOfMemory:
+        if len(pictures) == 1:
+            raise
+        loaded.most = pixels // 2
+        return _in_halves(loaded, pictures)
+    if loaded.most:
+        loaded.most += loaded.most // REGAIN
+    return [outputs]
+
+
+def _in_halves(loaded: Loaded, pictures: Sequence[Pixels]) -> list[Outputs]:
+    half = len(pictures) // 2
+    return run(loaded, pictures[:half]) + run(loaded, pictures[half:])
+
+
+def _batch(session: Session, pictures: Sequence[Pixels]) -> Pixels:
+    if len(pictures) == 1:
+        return pictures[0][None]
+    return np.stack(pictures, out=session.buffer((len(pictures), *pictures[0].shape)))
