@@ -1,7 +1,8 @@
 """The child that exports one chain: `python -m export.build GRAPH PARENT < CHAIN`.
 
 A child, because the daemon must not load torch (law 1), and so that an export can be stopped or crash by itself.
-Says on standard error in one line what went wrong, and on standard output, as JSON, the errno if there was one.
+Gives on standard output, as JSON, what PyTorch makes of a small picture, against which every device is held later.
+When it fails it says on standard error in one line what went wrong, and on standard output the errno if there was one.
 Ends when the process PARENT does: a builder that is killed leaves nobody at work.
 """
 
@@ -14,8 +15,11 @@ import threading
 import time
 from pathlib import Path
 
-from export.graph import EXAMPLES, export_onnx
-from export.parity import QUICK, measure
+import torch
+
+from export.golden import SHAPE, Golden, pack, pattern
+from export.graph import EXAMPLES, ChainModule, export_onnx, output_names
+from export.parity import MOST_PIXELS, QUICK, measure, most_pixels
 from kernels.chain import Chain, describe, parse_chain
 
 
@@ -45,6 +49,16 @@ def _attempt(chain: Chain, path: Path, example: tuple[int, int]) -> str:
     return "" if report.passed else f"its graph does not compute what PyTorch does: {report.summary}"
 
 
+def golden(chain: Chain) -> Golden | None:
+    """A small batch and what PyTorch makes of it; None where the chain makes a huge one of it."""
+    if most_pixels(chain, SHAPE) > MOST_PIXELS:
+        return None
+    batch = pattern(SHAPE)
+    with torch.no_grad():
+        values = ChainModule(chain).eval()(torch.from_numpy(batch))
+    return Golden(batch, {name: value.numpy() for name, value in zip(output_names(chain), values, strict=True)})
+
+
 def one_line(error: BaseException) -> str:
     """The kind of an error and the first line of what it says."""
     lines = str(error).strip().splitlines()
@@ -62,7 +76,10 @@ def main() -> int:
     # Nothing to join: the watch lasts exactly as long as this process.
     threading.Thread(target=_end_with, args=(int(sys.argv[2]),), daemon=True).start()
     try:
-        build(parse_chain(json.load(sys.stdin)), Path(sys.argv[1]))
+        chain = parse_chain(json.load(sys.stdin))
+        build(chain, Path(sys.argv[1]))
+        picture = golden(chain)
+        print(json.dumps({"golden": pack(picture) if picture else None}))
     except Exception as error:  # noqa: BLE001  the one place where an error of the child becomes its last line
         print(json.dumps({"errno": error.errno if isinstance(error, OSError) else None}))
         print(one_line(error), file=sys.stderr)

@@ -1,6 +1,7 @@
 """Compiled graphs on disk, addressed by what they were made from. Safe to build twice at once; loads no torch.
 
-`KEY.onnx` is a graph and `KEY.json` says what it is; a graph without a matching `KEY.json` is not there.
+`KEY.onnx` is a graph and `KEY.json`, its card, says what it is and holds a golden picture (export/golden.py); a graph
+without a matching `KEY.json` is not there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import kernels
 from export import OPSET
@@ -28,6 +29,7 @@ Cancel: TypeAlias = Callable[[], bool]
 
 POLL = 0.05  # seconds between two looks at the lock, the child, and whether anybody still wants the graph
 TEMPORARY = ".darkroom-"
+CARD = 2  # of the format of KEY.json: 2 holds a golden picture (export/golden.py)
 
 
 class ExportError(Exception):
@@ -73,7 +75,8 @@ class GraphStore:
             raise _refused(self.directory, error.errno) from error
 
     def _recipe(self, chain: Chain) -> dict[str, object]:
-        return {"chain": json.loads(canonical(chain)), "opset": OPSET, "versions": _versions(), "sources": _sources()}
+        chain_told, versions = json.loads(canonical(chain)), _versions()
+        return {"chain": chain_told, "opset": OPSET, "versions": versions, "sources": _sources(), "card": CARD}
 
     def _sound(self, key: str) -> Path | None:
         path = self.directory / f"{key}.onnx"
@@ -89,9 +92,10 @@ class GraphStore:
         graph = self.directory / f"{TEMPORARY}{key}-{os.getpid()}-{time.monotonic_ns()}.onnx"
         card = graph.with_suffix(".json")
         try:
-            _run_child(chain, graph, patience)
+            golden = _run_child(chain, graph, patience)
             created = datetime.now(UTC).isoformat(timespec="seconds")
-            text = json.dumps({"sha256": _sha256(graph), "created": created, **self._recipe(chain)}, indent=2)
+            made = {"sha256": _sha256(graph), "created": created, "golden": golden}
+            text = json.dumps({**made, **self._recipe(chain)}, indent=2)
             card.write_text(text + "\n")
             return self._publish(key, graph, card)
         finally:
@@ -138,8 +142,8 @@ def _locked(path: Path, patience: _Patience) -> Iterator[None]:
         yield
 
 
-def _run_child(chain: Chain, graph: Path, patience: _Patience) -> None:
-    """Run `export.build` to its end; it never outlives this call."""
+def _run_child(chain: Chain, graph: Path, patience: _Patience) -> object:
+    """Run `export.build` to its end; it never outlives this call. What PyTorch makes of a small picture, as JSON."""
     command = [sys.executable, "-P", "-m", "export.build", str(graph), str(os.getpid())]
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C in the terminal is for the daemon, which then ends the child in good order.
@@ -152,6 +156,7 @@ def _run_child(chain: Chain, graph: Path, patience: _Patience) -> None:
             child.kill()
     if child.returncode != 0:
         raise _failure(patience.what, graph.parent, child.returncode, said, complaint)
+    return _last_line(said).get("golden")
 
 
 def _converse(child: subprocess.Popen[str], request: str | None, patience: _Patience) -> tuple[str, str]:
@@ -170,16 +175,22 @@ def child_environment() -> dict[str, str]:
 
 
 def _failure(what: str, directory: Path, status: int, said: str, complaint: str) -> ExportError:
-    with contextlib.suppress(ValueError, LookupError, TypeError):
-        number = json.loads(said.splitlines()[-1])["errno"]
-        if number is not None:
-            return _refused(directory, number)
+    if (number := _last_line(said).get("errno")) is not None:
+        return _refused(directory, number)
     killed = f"the compiler was killed by signal {-status}" if status < 0 else f"the compiler ended with {status}"
     reason = (complaint.strip().splitlines() or [killed])[-1]
     remedy = (
         "free memory and try again" if status == -9 else "try `darkroom export`; if it fails too, reinstall darkroom"
     )
     return ExportError(f"compiling {what} failed: {reason}; {remedy}")
+
+
+def _last_line(said: str) -> dict[str, Any]:
+    """What the child gave, as JSON; empty when it did not come so far."""
+    with contextlib.suppress(ValueError, LookupError):
+        told = json.loads(said.splitlines()[-1])
+        return told if isinstance(told, dict) else {}
+    return {}
 
 
 def _refused(directory: Path, number: int | None) -> ExportError:
