@@ -10,6 +10,7 @@ from pathlib import Path
 from daemon.match import matches
 from daemon.template import Template
 from kernels.chain import Chain
+from kernels.measuring import series_of
 
 
 class State(enum.StrEnum):
@@ -81,7 +82,10 @@ DEFAULT_MATCH = ("*.jpg", "*.jpeg", "*.png", "*.webp", "*.tif", "*.tiff", "*.bmp
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of config.yaml, every default filled in, every path absolute."""
+    """One rule of config.yaml, every default filled in, every path absolute.
+
+    A rule that only reports publishes no pictures; its `output` then says where error receipts go.
+    """
 
     name: str
     watch: tuple[Path, ...]
@@ -94,10 +98,17 @@ class Rule:
     on_conflict: OnConflict = OnConflict.OVERWRITE
     source: SourcePolicy = field(default_factory=SourcePolicy)
     retries: int = 3
+    report: Path | None = None
+    publishes: bool = True
 
     def takes(self, relative: str) -> bool:
         """Whether a path below a watched folder is one of this rule's."""
         return (self.recursive or "/" not in relative) and matches(self.match, relative)
+
+    @property
+    def measures(self) -> bool:
+        """Whether its steps measure anything."""
+        return bool(series_of(self.chain))
 
     @property
     def keeps_source(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from daemon.errors import BlockedError, writing_failed
@@ -19,9 +19,9 @@ from daemon.scan import fingerprint_of
 _RUN = secrets.token_hex(4)  # tells this run's temporary files from those a killed one left behind
 
 
-def temporary_for(target: str, job: int) -> str:
-    """A temporary name in the folder of `target`, unique to this run and job."""
-    return f"{os.path.dirname(target)}/{TEMPORARY_PREFIX}{_RUN}-{job}.tmp"
+def temporary_for(target: str, job: int, suffix: str = "") -> str:
+    """A temporary name in the folder of `target`, unique to this run, job and suffix."""
+    return f"{os.path.dirname(target)}/{TEMPORARY_PREFIX}{_RUN}-{job}{suffix}.tmp"
 
 
 def numbered(path: str, number: int) -> str:
@@ -30,12 +30,14 @@ def numbered(path: str, number: int) -> str:
     return f"{stem}-{number}{ending}" if number else path
 
 
-def write_temporary(target: str, job: int, data: bytes) -> tuple[str, Fingerprint]:
+def write_temporary(target: str, job: int, data: bytes, suffix: str = "") -> tuple[str, Fingerprint]:
     """Write `data` beside `target`, making its folder if need be; the temporary path and fingerprint.
+
+    `suffix` tells a further file of the same job from its output.
 
     Raises BlockedError or OutputRefused.
     """
-    temporary = temporary_for(target, job)
+    temporary = temporary_for(target, job, suffix)
     try:
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
@@ -119,6 +121,38 @@ def write_small(target: str, job: int, text: str) -> Fingerprint:
         discard(temporary)
         raise writing_failed(target, error) from error
     return fingerprint
+
+
+def write_together(files: Mapping[str, Iterable[bytes]]) -> None:
+    """Write files, each given in pieces, atomically: every one is durable before the first is renamed.
+
+    Raises BlockedError or OutputRefused; whatever stops the writing, the old files stay and no temporary one does.
+    """
+    temporaries = {target: _temporary_beside(target) for target in files}
+    try:
+        for target, pieces in files.items():
+            _write_pieces(temporaries[target], pieces)
+        for target, temporary in temporaries.items():
+            Path(temporary).replace(target)
+    except OSError as error:
+        raise writing_failed(target, error) from error
+    finally:
+        for temporary in temporaries.values():
+            discard(temporary)
+    sync_folders({os.path.dirname(target) for target in files})
+
+
+def _temporary_beside(target: str) -> str:
+    folder, name = os.path.split(target)
+    return f"{folder}/{TEMPORARY_PREFIX}{_RUN}-{name}.tmp"
+
+
+def _write_pieces(path: str, pieces: Iterable[bytes]) -> None:
+    make_folder(Path(path).parent)
+    with open(path, "wb") as file:
+        file.writelines(pieces)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def leftovers(folder: str) -> Iterator[str]:

@@ -27,21 +27,39 @@ Ended = Callable[[Job, Move], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A file of a result under its temporary name. `suffix` is added to the output's name; the output has none."""
+
+    temporary: str
+    fingerprint: Fingerprint
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
-    """A result in its temporary file, ready to be published. `done` is the move to make once it is."""
+    """A result in its temporary files, the output first, ready to be published. `done` is the move to make then.
+
+    A rule that only reports has no parts: what it measured stands in the move.
+    """
 
     job: Job
     rule: Rule
     target: str
-    temporary: str
-    fingerprint: Fingerprint
+    parts: tuple[Part, ...]
     done: Move
+
+    def discard(self) -> None:
+        """Remove the temporary files."""
+        for part in self.parts:
+            discard(part.temporary)
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
+    """A result with its renames, the output's first."""
+
     encoded: Encoded
-    intent: Intent
+    intents: tuple[Intent, ...]
 
 
 class Publisher:
@@ -72,21 +90,36 @@ class Publisher:
         Raises BlockedError, before anything was renamed, when the ledger cannot record the intents.
         """
         current = self._drop_replaced(group)
-        placed, later = self._place(current)
+        self._report([item for item in current if not item.parts])
+        placed, later = self._place([item for item in current if item.parts])
         placed = self._sync(placed)
-        self._ledger.intend([item.intent for item in placed])
+        measured = {item.encoded.job.id: m for item in placed if (m := item.encoded.done.measured) is not None}
+        self._ledger.intend([intent for item in placed for intent in item.intents], measured)
         renamed = self._rename(placed, later)
-        sync_folders({os.path.dirname(item.intent.target) for item in renamed})
+        sync_folders({os.path.dirname(item.intents[0].target) for item in renamed})
         self.record(renamed)
         return later
 
     def record(self, renamed: Sequence[_Placed]) -> None:
         """Mark published jobs done, then deal with their sources. Everything here may safely be done twice."""
-        moves = [(item.intent, replace(item.encoded.done, output=item.intent.target)) for item in renamed]
-        self._ledger.complete(moves)
-        for item, (_, move) in zip(renamed, moves, strict=True):
-            self._ended(item.encoded.job, move)
-        receipts.remove(self._ledger, [(item.encoded.job, item.encoded.rule.output) for item in renamed])
+        moves = [replace(item.encoded.done, output=item.intents[0].target) for item in renamed]
+        recorded = list[tuple[Intent, Move | None]]()
+        for item, move in zip(renamed, moves, strict=True):
+            recorded += [(intent, None if intent.part else move) for intent in item.intents]
+        self._ledger.complete(recorded)
+        self._end([item.encoded for item in renamed], moves)
+
+    def _report(self, group: Sequence[Encoded]) -> None:
+        """Results without files: done as soon as the ledger has their numbers, durably if a source is to go."""
+        moves = [item.done for item in group]
+        if moves:
+            self._ledger.advance(moves, durable=any(move.source_due for move in moves))
+            self._end(group, moves)
+
+    def _end(self, group: Sequence[Encoded], moves: Sequence[Move]) -> None:
+        for item, move in zip(group, moves, strict=True):
+            self._ended(item.job, move)
+        receipts.remove(self._ledger, [(item.job, item.rule.output) for item in group])
         self.sources.dispose()
 
     # -- deciding ------------------------------------------------------------------------------------------------
@@ -95,7 +128,7 @@ class Publisher:
         newest = self._ledger.newest([item.job for item in group])
         for item in group:
             if newest[item.job.id] != item.job.id:
-                discard(item.temporary)
+                item.discard()
                 self._skip(item.job, f"replaced by newer content while it ran (job {newest[item.job.id]})")
         return [item for item in group if newest[item.job.id] == item.job.id]
 
@@ -109,14 +142,27 @@ class Publisher:
                 continue
             try:
                 intent = self._intent(item, records.get(item.target), taken)
+                intents = () if intent is None else (intent, *self._beside(item, intent.target))
             except DarkroomError as error:
-                discard(item.temporary)
+                item.discard()
                 self._failed(item.job, error)
                 continue
-            if intent is not None:
-                taken.add(intent.target)
-                placed.append(_Placed(item, intent))
+            if intents:
+                taken |= {intent.target for intent in intents}
+                placed.append(_Placed(item, intents))
         return placed, later
+
+    def _beside(self, item: Encoded, target: str) -> list[Intent]:
+        """The renames of the files that lie beside an output, whose name is chosen."""
+        intents = list[Intent]()
+        for number, part in enumerate(item.parts[1:], 1):
+            name = target + part.suffix
+            if _status(name) is not None and not self._ledger.written([name]) and self._is_watched(name):
+                raise OutputRefused(
+                    f"{name}: a file in a watched folder that darkroom did not write stands there; change `output`"
+                )
+            intents.append(Intent(item.job.id, part.temporary, name, False, part.fingerprint, number))
+        return intents
 
     def _intent(self, item: Encoded, record: OutputRecord | None, taken: set[str]) -> Intent | None:
         """The rename to make; None when the job was skipped because its output exists."""
@@ -127,7 +173,7 @@ class Publisher:
         if os.path.realpath(item.target) == os.path.realpath(item.job.path):
             raise OutputRefused(f"{item.target}: the output would overwrite its own source; change `output`")
         if item.rule.on_conflict is OnConflict.SKIP:
-            discard(item.temporary)
+            item.discard()
             self._skip(item.job, f"{item.target} exists and is not from this source (on_conflict: skip)")
             return None
         if item.rule.on_conflict is OnConflict.RENAME:
@@ -154,7 +200,8 @@ class Publisher:
             name = numbered(item.target, number)
             status = _status(name)
             ours = status is not None and _ours(self._ledger.written([name]).get(name), item.job, status)
-            if name not in taken and (status is None or ours):
+            alone = not any(_status(name + part.suffix) for part in item.parts[1:])
+            if name not in taken and (ours or (status is None and alone)):
                 return _to(item, name, exclusive=not ours)
         raise AssertionError("count() has no end")
 
@@ -165,7 +212,8 @@ class Publisher:
         good = list[_Placed]()
         for item in items:
             try:
-                sync_file(item.intent.temporary)
+                for intent in item.intents:
+                    sync_file(intent.temporary)
                 good.append(item)
             except OSError as error:
                 self._give_up(item, error)
@@ -175,21 +223,22 @@ class Publisher:
         """Rename into place. A name that somebody took in this moment is chosen anew with the next group."""
         good = list[_Placed]()
         for item in items:
-            intent = item.intent
+            job = item.encoded.job.id
             try:
-                put_in_place(intent.temporary, intent.target, exclusive=intent.exclusive)
+                for intent in item.intents:  # the output first: only its name can be taken in this moment
+                    put_in_place(intent.temporary, intent.target, exclusive=intent.exclusive)
                 good.append(item)
             except FileExistsError:
-                self._ledger.withdraw([intent.job])
+                self._ledger.withdraw([job])
                 later.append(item.encoded)
             except OSError as error:
-                self._ledger.withdraw([intent.job])
+                self._ledger.withdraw([job])
                 self._give_up(item, error)
         return good
 
     def _give_up(self, item: _Placed, error: OSError) -> None:
-        discard(item.intent.temporary)
-        self._failed(item.encoded.job, writing_failed(item.intent.target, error))
+        item.encoded.discard()
+        self._failed(item.encoded.job, writing_failed(item.intents[0].target, error))
 
     def _skip(self, job: Job, reason: str) -> None:
         move = Move(job.id, State.SKIPPED, reason)
@@ -202,14 +251,30 @@ class Publisher:
         """Finish what a killed run began: (renames finished, jobs handed back to run again). Call before any claim."""
         intents = self._ledger.intents()
         jobs = {job.id: job for job in self._ledger.jobs(ids=[intent.job for intent in intents])}
-        finished = [intent for intent in intents if self._finish(intent)]
+        finished = self._finish_all(intents)
         sync_folders({str(Path(intent.target).parent) for intent in finished})
-        self._ledger.complete([(intent, self._recovered(intent, jobs[intent.job])) for intent in finished])
+        moves = [None if intent.part else self._recovered(intent, jobs[intent.job]) for intent in finished]
+        self._ledger.complete(list(zip(finished, moves, strict=True)))
         stopped = self._ledger.jobs(state=State.RUNNING)
         reason = "handed back: darkroom ended while it ran"
         self._ledger.advance([Move(job.id, State.WAITING, reason) for job in reversed(stopped)])
         self.sources.dispose()
         return len(finished), len(stopped)
+
+    def _finish_all(self, intents: Sequence[Intent]) -> list[Intent]:
+        """Finish the renames of each job; those of a job whose every file is in its place by then."""
+        by_job: dict[int, list[Intent]] = {}
+        for intent in intents:
+            by_job.setdefault(intent.job, []).append(intent)
+        finished = list[Intent]()
+        for job, parts in by_job.items():
+            if all(self._finish(intent) for intent in parts):
+                finished += parts
+                continue
+            self._ledger.withdraw([job])
+            for intent in parts:
+                discard(intent.temporary)
+        return finished
 
     def _finish(self, intent: Intent) -> bool:
         """Finish a rename that was certain. Only the very file that was meant, in its place, proves it has happened."""
@@ -219,11 +284,7 @@ class Publisher:
             elif os.path.lexists(intent.temporary):
                 put_in_place(intent.temporary, intent.target, exclusive=intent.exclusive)
         status = _status(intent.target)
-        if status is not None and fingerprint_of(status) == intent.fingerprint:
-            return True
-        self._ledger.withdraw([intent.job])
-        discard(intent.temporary)
-        return False
+        return status is not None and fingerprint_of(status) == intent.fingerprint
 
     def _recovered(self, intent: Intent, job: Job) -> Move:
         rule = self._rules.get(job.rule)
@@ -232,7 +293,8 @@ class Publisher:
 
 
 def _to(item: Encoded, target: str, *, exclusive: bool) -> Intent:
-    return Intent(item.job.id, item.temporary, target, exclusive, item.fingerprint)
+    output = item.parts[0]
+    return Intent(item.job.id, output.temporary, target, exclusive, output.fingerprint)
 
 
 def _ours(record: OutputRecord | None, job: Job, status: os.stat_result) -> bool:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 
+from daemon import findings
 from daemon.budget import ByteBudget
-from daemon.codec import Format, decode, encode, format_of, probe
+from daemon.codec import decode, encode, format_of, probe
 from daemon.conditions import unfit_color, unfit_size
 from daemon.errors import DarkroomError, TooManyPixels, TransientError
-from daemon.ledger import Move
+from daemon.ledger import Measured, Move
 from daemon.model import State
 from daemon.naming import fields_of
-from daemon.outputs import write_temporary
-from daemon.publish import Encoded
+from daemon.outputs import discard, temporary_for, write_temporary
+from daemon.publish import Encoded, Part
+from daemon.runtime import Ran
 from daemon.scan import fingerprint_of
 from daemon.source import read_source
 from daemon.work import Work
+from kernels.chain import canonical
+from kernels.measuring import finding
 
 BYTES_PER_PIXEL = 9
 """Of a picture in flight: decoded, in its batch, and as the result, three bytes each."""
@@ -59,16 +63,41 @@ def decode_source(work: Work, budget: ByteBudget) -> bool:
     return True
 
 
+def take_result(work: Work, ran: Ran, index: int) -> None:
+    """Take over what a run gave for one picture of its batch. Raises Unwanted if its measurements say so."""
+    assert work.decoded is not None
+    work.device = ran.device
+    work.result = work.decoded.pixels if ran.pictures is None else ran.pictures[index]
+    if ran.measures:
+        work.finding = finding(work.rule.chain, {name: rows[index].tolist() for name, rows in ran.measures.items()})
+        if work.finding.unwanted:
+            raise Unwanted(work.finding.unwanted)
+
+
 def encode_result(work: Work) -> Encoded:
     """Encode a result and write it under a temporary name. Raises the errors of the codec and of the disk."""
     assert work.result is not None and work.decoded is not None
+    if not work.rule.publishes:
+        return Encoded(work.job, work.rule, "", (), _done(work, "measured"))
     height, width = work.result.shape[:2]
     target = target_of(work, width, height)
     metadata = work.decoded.metadata
     kind = format_of(os.path.splitext(target)[1]) or metadata.format
     data = encode(work.result, work.decoded.alpha, metadata, kind, work.rule.encode)
-    temporary, fingerprint = write_temporary(target, work.job.id, data)
-    return Encoded(work.job, work.rule, target, temporary, fingerprint, _done(work, kind))
+    parts = (Part(*write_temporary(target, work.job.id, data)), *_written_beside(work, target))
+    return Encoded(work.job, work.rule, target, parts, _done(work, f"published: {width}×{height} {kind.value}"))
+
+
+def _written_beside(work: Work, target: str) -> list[Part]:
+    """The measurements, in a temporary file of their own."""
+    if work.finding is None:
+        return []
+    told = findings.as_json(work.job.relative, work.rule.name, work.rule.chain, work.finding.mse)
+    try:
+        return [Part(*write_temporary(target, work.job.id, told, findings.SUFFIX), findings.SUFFIX)]
+    except DarkroomError:
+        discard(temporary_for(target, work.job.id))
+        raise
 
 
 def target_of(work: Work, width: int = 0, height: int = 0) -> str:
@@ -76,17 +105,20 @@ def target_of(work: Work, width: int = 0, height: int = 0) -> str:
     return work.rule.output.render(fields_of(work.job, width, height))
 
 
-def _done(work: Work, kind: Format) -> Move:
-    assert work.result is not None
-    height, width = work.result.shape[:2]
+def _done(work: Work, what: str) -> Move:
+    words, measured = [what, f"on the {work.device}"], None
+    if work.finding is not None:
+        words.append(findings.in_words(work.rule.chain, work.finding.mse))
+        measured = Measured(canonical(work.rule.chain), work.finding.mse)
     return Move(
         work.job.id,
         State.DONE,
-        f"published: {width}×{height} {kind.value}, on the {work.device}",
+        ", ".join(words),
         device=work.device,
         content=work.content,
         recipe=work.recipe.key,
         source_due=not work.rule.keeps_source,
+        measured=measured,
     )
 
 

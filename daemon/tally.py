@@ -44,7 +44,7 @@ class Tally:
             lines, self._lines = self._lines, []
             self._times.append((time.monotonic(), len(done)))
         if len(done) <= TOLD_ALONE:
-            return [f"{job.rule}: {job.relative} → {move.output}" for job, move in done] + lines
+            return [f"{job.rule}: {job.relative} → {move.output or move.reason}" for job, move in done] + lines
         by_rule = dict[str, int]()
         for job, _ in done:
             by_rule[job.rule] = by_rule.get(job.rule, 0) + 1

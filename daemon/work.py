@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from daemon.codec import Decoded, Header
 from daemon.model import EarlierResult, Job, Rule
+from kernels.measuring import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Work:
     header: Header | None = None
     decoded: Decoded | None = None
     result: NDArray[np.uint8] | None = None
+    finding: Finding | None = None
     device: str = ""
     charged: int = 0
 

@@ -74,7 +74,8 @@ def _checked(document: Document, base: Path) -> tuple[ConfigShape | None, list[F
         return None, [Fault(Place(), "file", "it is empty", "start from the config.yaml that comes with darkroom")]
     if not isinstance(data, dict):
         return None, [Fault(document.root.place, "file", "it is not a mapping", "write key: value, as in version: 1")]
-    faults = [*document.faults, *_shared_names(document, data), *_watched(document, data, base)]
+    faults = [*document.faults, *_shared_names(document, data), *_shared_reports(document, data, base)]
+    faults += _watched(document, data, base)
     try:
         return ConfigShape.model_validate(data, context={"base": base}), faults
     except ValidationError as error:
@@ -101,6 +102,15 @@ def _shared_names(document: Document, data: Data) -> Iterator[Fault]:
             place = document.place(where[:2] if same else where)
             problem = f"rules[{first[name]}] has the same name"
             yield fault_at(document, where, (problem, "give each rule its own"))._replace(place=place)
+
+
+def _shared_reports(document: Document, data: Data, base: Path) -> Iterator[Fault]:
+    first: dict[Path, int] = {}
+    for index, rule in _rules(data):
+        folder = _absolute(rule.get("report"), base)
+        if folder and first.setdefault(folder, index) != index:
+            problem = f"rules[{first[folder]}] has its report in the same folder"
+            yield fault_at(document, ("rules", index, "report"), (problem, "give each report a folder of its own"))
 
 
 def _watched(document: Document, data: Data, base: Path) -> Iterator[Fault]:

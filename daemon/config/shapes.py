@@ -41,9 +41,11 @@ from daemon.model import (
 )
 from daemon.template import Template
 from kernels.chain import Fault as StepFault
+from kernels.measuring import series_of
+from kernels.spec import operators
 
 # Keys that are planned with the steps they belong to: told apart from typing errors.
-LATER = ("inputs", "report", "preview", "trace")
+LATER = ("inputs", "preview", "trace")
 
 
 _RUNTIME = RuntimeOptions()
@@ -142,16 +144,36 @@ class RuleShape(Shape):
     )
     when: WhenShape = Field(default=WhenShape(), description="Conditions on the decoded picture; others are skipped.")
     steps: Steps = Field(examples=["[grayscale]"])
-    output: PathTemplate = Field(examples=["outbox/{dir}/{stem}.{ext}"], description="Where the result goes.")
+    report: Folder | None = Field(default=None, description="Folder of the report of a rule that measures.")
+    output: PathTemplate | None = Field(
+        default=None,
+        validate_default=True,
+        examples=["outbox/{dir}/{stem}.{ext}"],
+        description="Where the result goes; a rule with a report may do without.",
+    )
     encode: EncodeShape = EncodeShape()
     on_conflict: Literal["overwrite", "rename", "skip"] = "overwrite"
     source: Source = Field(default="keep", description="What becomes of the picture once its output is durable.")
     retries: Annotated[int, Field(ge=0, le=100)] = Field(default=3, description="For faults that may pass.")
 
+    @field_validator("report")
+    @classmethod
+    def _report_has_numbers(cls, report: Path | None, info: ValidationInfo) -> Path | None:
+        if report is not None and "steps" in info.data and not series_of(info.data["steps"]):
+            remedy = f"add {' or '.join(_measurements())} to steps, or remove report"
+            raise InnerError(StepFault((), "no step of the rule measures anything", remedy))
+        return report
+
     @field_validator("output")
     @classmethod
-    def _output_is_elsewhere(cls, output: Template, info: ValidationInfo) -> Template:
-        _keep_apart(output, info, "the rule would overwrite its own source")
+    def _output_is_elsewhere(cls, output: Template | None, info: ValidationInfo) -> Template | None:
+        if output is not None:
+            _keep_apart(output, info, "the rule would overwrite its own source")
+        elif "report" in info.data and info.data["report"] is None:
+            missing = "add output: outbox/{dir}/{stem}.{ext}"
+            measures = bool(series_of(info.data.get("steps", ())))
+            remedy = f"{missing}, or report: outbox/{info.data.get('name', 'report')}" if measures else missing
+            raise InnerError(StepFault((), "it is missing", remedy))
         return output
 
     @field_validator("source")
@@ -175,7 +197,7 @@ class RuleShape(Shape):
             name=self.name,
             watch=self.folders(),
             chain=self.steps,
-            output=self.output,
+            output=self.output or _receipts(self.report),
             recursive=self.recursive,
             match=tuple(self.match),
             when=self.when.build(),
@@ -183,6 +205,8 @@ class RuleShape(Shape):
             on_conflict=OnConflict(self.on_conflict),
             source=_policy(self.source),
             retries=self.retries,
+            report=self.report,
+            publishes=self.output is not None,
         )
 
 
@@ -203,6 +227,16 @@ def _keep_apart(template: Template, info: ValidationInfo, problem: str, where: t
     watch = info.data.get("watch", [])
     if any(template.writes_over(folder) for folder in (watch if isinstance(watch, list) else [watch])):
         raise InnerError(StepFault(where, problem, "name a folder other than the watched one"))
+
+
+def _receipts(report: Path | None) -> Template:
+    """Where a rule that publishes nothing leaves its error receipts: beside its report."""
+    assert report is not None  # _output_is_elsewhere has seen to it
+    return Template.parse("{dir}/{name}", report)
+
+
+def _measurements() -> list[str]:
+    return [name for name, operator in operators().items() if operator.measures]
 
 
 def _policy(source: str | SourceShape) -> SourcePolicy:

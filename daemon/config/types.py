@@ -40,7 +40,9 @@ def _path(raw: object, info: ValidationInfo) -> object:
     return Path(absolute(raw, _base(info))) if isinstance(raw, str) else raw
 
 
-def _template(raw: object, info: ValidationInfo) -> Template:
+def _template(raw: object, info: ValidationInfo) -> Template | None:
+    if raw is None and (info.field_name == "output"):
+        return None
     if isinstance(raw, dict):
         raise UnfitError("without quotes, text that starts with { is a mapping to YAML", 'write "{dir}/{stem}.{ext}"')
     if not isinstance(raw, str):

@@ -8,16 +8,39 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from daemon.errors import BlockedError
+from daemon.ledger import measurements
 from daemon.ledger.database import Database, chunks, numbers, path_of, text
-from daemon.ledger.values import ASKED_AGAIN, BEFORE, NEXT, Arrival, IllegalMoveError, Intent, Move, OutputRecord
+from daemon.ledger.measurements import MeasuredPictures
+from daemon.ledger.values import (
+    ASKED_AGAIN,
+    BEFORE,
+    NEXT,
+    Arrival,
+    IllegalMoveError,
+    Intent,
+    Measured,
+    Move,
+    OutputRecord,
+)
 from daemon.model import EarlierResult, Fingerprint, Job, State
 
-__all__ = ["ASKED_AGAIN", "NEXT", "Arrival", "IllegalMoveError", "Intent", "Ledger", "Move", "OutputRecord"]
+__all__ = [
+    "ASKED_AGAIN",
+    "NEXT",
+    "Arrival",
+    "IllegalMoveError",
+    "Intent",
+    "Ledger",
+    "Measured",
+    "MeasuredPictures",
+    "Move",
+    "OutputRecord",
+]
 
 Clock: TypeAlias = Callable[[], float]
 
@@ -133,27 +156,40 @@ class Ledger:
             self._write(take)
         return jobs
 
-    def advance(self, moves: Sequence[Move]) -> None:
+    def advance(self, moves: Sequence[Move], *, durable: bool = False) -> None:
         """Change the state of jobs, all or none: the one door through which a state changes (law 3)."""
-        self._write(lambda db: self._apply(db, moves))
+        self._write(lambda db: self._apply(db, moves), durable=durable)
 
-    def intend(self, intents: Sequence[Intent]) -> None:
-        """Record durably that these files are about to be renamed into place. After this, publishing is certain."""
-        rows = [(i.job, text(i.temporary), text(i.target), i.exclusive, *numbers(i.fingerprint)) for i in intents]
-        sql = "INSERT OR REPLACE INTO publications VALUES (?,?,?,?,?,?,?)"
-        self._write(lambda db: db.executemany(sql, rows), durable=True)
+    def intend(self, intents: Sequence[Intent], measured: Mapping[int, Measured] | None = None) -> None:
+        """Record durably that these files are about to be renamed into place. After this, publishing is certain.
+
+        `measured` by job: recorded here too, since a restart that finishes the renaming runs nothing again.
+        """
+        rows = [
+            (i.job, i.part, text(i.temporary), text(i.target), i.exclusive, *numbers(i.fingerprint)) for i in intents
+        ]
+
+        def record(db: sqlite3.Connection) -> None:
+            db.executemany("INSERT OR REPLACE INTO publications VALUES (?,?,?,?,?,?,?,?)", rows)
+            for job, values in (measured or {}).items():
+                measurements.remember(db, job, values)
+
+        self._write(record, durable=True)
 
     def withdraw(self, jobs: Iterable[int]) -> None:
         """Forget the intents of jobs whose rename did not come about."""
         rows = [(job,) for job in jobs]
         self._write(lambda db: db.executemany("DELETE FROM publications WHERE job = ?", rows))
 
-    def complete(self, published: Sequence[tuple[Intent, Move]]) -> None:
-        """Record renames that are durable: the outputs are ours, the jobs are done, the intents are spent."""
+    def complete(self, published: Sequence[tuple[Intent, Move | None]]) -> None:
+        """Record renames that are durable: the files are ours, the jobs are done, the intents are spent.
+
+        The move stands beside the job's output; the other parts have none.
+        """
 
         def record(db: sqlite3.Connection) -> None:
             _record_outputs(db, [(i.target, i.job, i.fingerprint) for i, _ in published])
-            self._apply(db, [move for _, move in published])
+            self._apply(db, [move for _, move in published if move is not None])
             db.executemany("DELETE FROM publications WHERE job = ?", [(i.job,) for i, _ in published])
 
         self._write(record)
@@ -176,8 +212,9 @@ class Ledger:
 
     def intents(self) -> list[Intent]:
         """Renames that were begun and not recorded: what a restart must finish first."""
-        rows = self._read("SELECT job, temporary, target, exclusive, size, mtime_ns, inode FROM publications", ())
-        return [Intent(r[0], path_of(r[1]), path_of(r[2]), bool(r[3]), Fingerprint(*r[4:7])) for r in rows]
+        columns = "job, temporary, target, exclusive, size, mtime_ns, inode, part"
+        rows = self._read(f"SELECT {columns} FROM publications ORDER BY job, part", ())
+        return [Intent(r[0], path_of(r[1]), path_of(r[2]), bool(r[3]), Fingerprint(*r[4:7]), r[7]) for r in rows]
 
     def jobs(
         self, state: State | None = None, rule: str | None = None, limit: int = -1, ids: Sequence[int] | None = None
@@ -232,6 +269,19 @@ class Ledger:
             found.setdefault(rule, {})[State(state)] = number
         return found
 
+    def measured(self, jobs: Sequence[int]) -> dict[int, Measured]:
+        """What each of these jobs measured; those that measured nothing are absent."""
+        return measurements.of_jobs(self._database, jobs)
+
+    def measured_by(self, rule: str, steps: str, series: int) -> MeasuredPictures:
+        """What a rule measured with these steps (canonical), which give so many `series`."""
+        return measurements.of_rule(self._database, rule, steps, series)
+
+    def devices(self, rule: str) -> dict[str, int]:
+        """How many done jobs of a rule ran on each device."""
+        sql = "SELECT device, count(*) FROM jobs WHERE rule = ? AND state = 'done' AND device NOT NULL GROUP BY device"
+        return dict(self._read(sql, (rule,)))
+
     # -- plumbing ------------------------------------------------------------------------------------------------
 
     def _apply(self, db: sqlite3.Connection, moves: Sequence[Move]) -> None:
@@ -252,6 +302,8 @@ class Ledger:
             )
             if cursor.rowcount != 1:
                 raise IllegalMoveError(_refusal(db, move))
+            if move.measured is not None:
+                measurements.remember(db, move.job, move.measured)
             _remember(db, move.job, now, move.to, reason)
 
 

@@ -111,3 +111,27 @@ def m007_counts(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO counts SELECT rule, state, count(*) FROM jobs GROUP BY rule, state")
     connection.execute(f"CREATE TRIGGER counts_added AFTER INSERT ON jobs BEGIN {add}; END")
     connection.execute(f"CREATE TRIGGER counts_moved AFTER UPDATE OF state ON jobs BEGIN {drop}; {add}; END")
+
+
+@migration
+def m008_parts(connection: sqlite3.Connection) -> None:
+    """A job may publish several files: its output is part 0, the measurements beside it part 1."""
+    connection.execute(
+        """
+        CREATE TABLE parts (
+            job INTEGER NOT NULL, part INTEGER NOT NULL, temporary NOT NULL, target NOT NULL,
+            exclusive INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+            PRIMARY KEY (job, part)
+        )"""
+    )
+    columns = "temporary, target, exclusive, size, mtime_ns, inode"
+    connection.execute(f"INSERT INTO parts SELECT job, 0, {columns} FROM publications")
+    connection.execute("DROP TABLE publications")
+    connection.execute("ALTER TABLE parts RENAME TO publications")
+    connection.execute("CREATE INDEX publications_by_inode ON publications (inode)")
+
+
+@migration
+def m009_measurements(connection: sqlite3.Connection) -> None:
+    """What jobs measured: mean squared errors as float64, little-endian, in the order of the steps' series."""
+    connection.execute("CREATE TABLE measurements (job INTEGER PRIMARY KEY, steps TEXT NOT NULL, mse BLOB NOT NULL)")

@@ -26,6 +26,14 @@ ASKED_AGAIN = "asked for by the user: once more"
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured on one picture: the steps (canonical) and their mean squared errors, on the scale 0..1."""
+
+    steps: str
+    mse: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows.
 
@@ -43,6 +51,7 @@ class Move:
     recipe: str | None = None
     source_due: bool = False
     gone: bool = False
+    measured: Measured | None = None
     only_from: tuple[State, ...] = ()
 
 
@@ -59,13 +68,17 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A durable temporary file about to be renamed to `target`; `exclusive`: never over an existing file."""
+    """A durable temporary file about to be renamed to `target`; `exclusive`: never over an existing file.
+
+    `part` 0 is the job's output, 1 the measurements beside it.
+    """
 
     job: int
     temporary: str
     target: str
     exclusive: bool
     fingerprint: Fingerprint
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from daemon.errors import ConfigError
 LINE = re.compile(r"[^\n]+:\d+:\d+: (yaml|file|[^\s:]+): [^\n;]+; [^\n]+")
 RULE = "name: a, watch: in, steps: [grayscale], output: 'out/{stem}.png'"
 RULES = f"rules: [{{{RULE}}}]"
-KEYS = "known: name, watch, recursive, match, when, steps, output, encode, on_conflict, source, retries"
+KEYS = "known: name, watch, recursive, match, when, steps, report, output, encode, on_conflict, source, retries"
 
 
 def faults(folder: Path, text: str | bytes, name: str = "config.yaml") -> list[str]:
@@ -77,7 +77,9 @@ RUNTIME_FAULTS = {
 }
 RULE_FAULTS = {
     "wach: x": f"8: rules[0].wach: 'wach' is not a key here; did you mean watch? {KEYS}",
-    "report: x": "8: rules[0].report: this version of darkroom does not have it yet; remove it",
+    "report: x": "16: rules[0].report: no step of the rule measures anything; add pool_upsample_psnr or psnr to steps,"
+    " or remove report",
+    "preview: 2s": "8: rules[0].preview: this version of darkroom does not have it yet; remove it",
     "inputs: {}": "8: rules[0].inputs: this version of darkroom does not have it yet; remove it",
     "recursive: 1": "19: rules[0].recursive: 1 is not true or false; write true or false, without quotes",
     "match: '*.jpg'": "15: rules[0].match: '*.jpg' is not a list; write [one, another], or one line for each that starts with -",
@@ -122,7 +124,7 @@ REPLACED = {
     (
         "[grayscale]",
         "[grayscal]",
-    ): "2:38: rules[0].steps[0].grayscal: no step is called 'grayscal'; did you mean grayscale? known: gaussian_blur, grayscale, mosaic, pool_upsample, resize",
+    ): "2:38: rules[0].steps[0].grayscal: no step is called 'grayscal'; did you mean grayscale? known: gaussian_blur, grayscale, mosaic, pool_upsample, pool_upsample_psnr, psnr, resize",
     ("[grayscale]", "[mosaic: {block: 0}]"): "2:54: rules[0].steps[0].mosaic.block: 0 is out of range; give 1–4096 px",
     (
         "[grayscale]",

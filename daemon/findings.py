@@ -1,0 +1,52 @@
+"""What was measured on one picture, for people and for programs: in words, as JSON, beside its output."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from kernels.chain import Chain, describe
+from kernels.measuring import decibels, series_of
+
+SUFFIX = ".json"
+"""Measurements of `photo.png` lie beside it as `photo.png.json`."""
+
+
+def rows(chain: Chain, mse: Sequence[float]) -> list[dict[str, Any]]:
+    """One row for each number: input, scale (None where nothing is pooled), mse on the scale 0..1, psnr in dB."""
+    return [
+        {"input": series.input, "scale": series.scale, "mse": value, "psnr": psnr_of(value)}
+        for series, value in zip(series_of(chain), mse, strict=True)
+    ]
+
+
+def psnr_of(mse: float) -> float | str:
+    """Decibels, rounded to a ten-thousandth; JSON has no infinity, so that is the word `inf`."""
+    value = decibels(mse)
+    return round(value, 4) if math.isfinite(value) else "inf"
+
+
+def summary(chain: Chain, mse: Sequence[float]) -> dict[str, Any]:
+    """All rows; and, where the chain has a `psnr` step, the last one's value by itself."""
+    told = rows(chain, mse)
+    plain = [row for row in told if row["scale"] is None]
+    alone = {"psnr": plain[-1]["psnr"], "mse": plain[-1]["mse"]} if plain else {}
+    return {**alone, "measurements": told}
+
+
+def as_json(picture: str, rule: str, chain: Chain, mse: Sequence[float]) -> bytes:
+    """The file that lies beside an output. `picture` is relative to its watched folder."""
+    told = {"picture": picture, "rule": rule, "steps": describe(chain), **summary(chain, mse)}
+    return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+
+
+def in_words(chain: Chain, mse: Sequence[float]) -> str:
+    """`PSNR 28.41 dB` for one number; for a study `true ∞, 24.6, 20.8 dB; gray …`, by scale."""
+    by_input: dict[str, list[str]] = {}
+    for row in rows(chain, mse):
+        by_input.setdefault(row["input"], []).append("∞" if row["psnr"] == "inf" else f"{row['psnr']:.2f}")
+    if len(by_input) == 1 and all(len(values) == 1 for values in by_input.values()):
+        return f"PSNR {next(iter(by_input.values()))[0]} dB"
+    return "PSNR " + "; ".join(f"{name} {', '.join(values)}" for name, values in by_input.items()) + " dB"
