@@ -18,7 +18,7 @@ from daemon.errors import BlockedError, DarkroomError, PermanentError, SourceCha
 from daemon.ledger import ASKED_AGAIN, Ledger, Move
 from daemon.model import Config, Job, State
 from daemon.publish import Encoded, Publisher
-from daemon.runtime import Runtime
+from daemon.runtime import Ran, Runtime
 from daemon.verdict import Blockades, verdict
 from daemon.work import Recipe, Work
 from daemon.workbench import WAIT, Verb, Workbench
@@ -229,9 +229,15 @@ class Pipeline:
                 return []
             half = len(works) // 2
             return self._run_or_halve(works[:half]) + self._run_or_halve(works[half:])
-        for work, result in zip(works, ran.pictures or (), strict=True):
-            work.result, work.device = result, ran.device
-        return list(works)
+        return [work for index, work in enumerate(works) if self._take_result(work, ran, index)]
+
+    def _take_result(self, work: Work, ran: Ran, index: int) -> bool:
+        try:
+            stages.take_result(work, ran, index)
+        except Exception as error:  # noqa: BLE001 - one picture must not end the thread; the job tells
+            self._drop(work, error)
+            return False
+        return True
 
     # -- publishing ----------------------------------------------------------------------------------------------
 
@@ -312,7 +318,7 @@ class Pipeline:
 
     def _release(self, work: Work) -> None:
         charged, work.charged = work.charged, 0
-        work.data = work.decoded = work.result = None
+        work.data = work.decoded = work.result = work.finding = None
         if charged:
             self._budget.release(charged)
 
