@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ ROOMS = {
     "PIL": {"daemon/codec/"},
     "watchdog": {"daemon/watch.py"},
     "rich": {"daemon/display.py"},
+    "jinja2": {"daemon/report/"},
     "argparse": {"daemon/cli.py"},
 }
 """Each library is known to these rooms only; a folder stands for everything in it."""
@@ -71,6 +73,22 @@ def test_only_the_ledger_changes_a_state() -> None:
         if path.parent.name != "ledger":
             text = path.read_text(encoding="utf-8")
             assert "UPDATE jobs" not in text and "INSERT INTO jobs" not in text, path
+
+
+def test_every_data_file_is_installed() -> None:
+    """A file beside the modules that is not Python is left out of an installed darkroom unless it is declared."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = project["tool"]["setuptools"]["package-data"]
+    found = {
+        path
+        for package, globs in declared.items()
+        for glob in globs
+        for path in REPOSITORY.joinpath(*package.split(".")).glob(glob)
+    }
+    for floor in FLOORS:
+        for path in (REPOSITORY / floor).rglob("*"):
+            if path.is_file() and path.suffix not in (".py", ".pyc"):
+                assert path in found, f"pyproject.toml: [tool.setuptools.package-data] does not declare {path}"
 
 
 def test_every_package_is_installed() -> None:
