@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -10,11 +11,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from daemon import snapshot
+from daemon import findings, snapshot
 from daemon.errors import ConfigError, DarkroomError
-from daemon.ledger import ASKED_AGAIN, Ledger, Move
+from daemon.ledger import ASKED_AGAIN, Ledger, Measured, Move
 from daemon.model import Config, Job, State
-from kernels.chain import describe
+from kernels.chain import Chain, describe, parse_chain
 from kernels.spec import operators
 
 
@@ -46,7 +47,8 @@ def status_of(config: Config) -> dict[str, Any]:
                 "name": rule.name,
                 "watch": [str(folder) for folder in rule.watch],
                 "steps": describe(rule.chain),
-                "output": rule.output.text,
+                "output": rule.output.text if rule.publishes else None,
+                "report": None if rule.report is None else str(rule.report),
                 "counts": {state.value: counts.get(rule.name, {}).get(state, 0) for state in State},
                 "compiling": rule.name in live.get("compiling", []),
                 "blocked": live.get("blocked", {}).get(rule.name),
@@ -85,7 +87,18 @@ def jobs_of(config: Config, state: State | None, rule: str | None, limit: int) -
         return []
     with closing(ledger):
         _check_rule(config, ledger, rule)
-        return [_job(job) for job in ledger.jobs(state, rule, limit)]
+        jobs, chains = ledger.jobs(state, rule, limit), dict[str, Chain]()
+        measured = ledger.measured([job.id for job in jobs])
+        return [_job(job) | _measurements(measured.get(job.id), chains) for job in jobs]
+
+
+def _measurements(measured: Measured | None, chains: dict[str, Chain]) -> dict[str, Any]:
+    """What a job measured. `chains` keeps the steps that were read: thousands of jobs have the same."""
+    if measured is None:
+        return {}
+    if measured.steps not in chains:
+        chains[measured.steps] = parse_chain(json.loads(measured.steps))
+    return findings.summary(chains[measured.steps], measured.mse)
 
 
 def _check_rule(config: Config, ledger: Ledger, rule: str | None) -> None:

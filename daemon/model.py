@@ -10,7 +10,6 @@ from pathlib import Path
 from daemon.match import matches
 from daemon.template import Template
 from kernels.chain import Chain
-from kernels.measuring import series_of
 
 
 class State(enum.StrEnum):
@@ -106,9 +105,15 @@ class Rule:
         return (self.recursive or "/" not in relative) and matches(self.match, relative)
 
     @property
-    def measures(self) -> bool:
-        """Whether its steps measure anything."""
-        return bool(series_of(self.chain))
+    def results(self) -> tuple[str, ...]:
+        """What the rule writes, for people: its output template, its report, or both."""
+        output = (self.output.text,) if self.publishes else ()
+        return (*output, f"{self.report}/report.html") if self.report else output
+
+    @property
+    def folders(self) -> frozenset[str]:
+        """The folders that the rule writes into."""
+        return frozenset({self.output.folder, *([str(self.report)] if self.report else [])})
 
     @property
     def keeps_source(self) -> bool:

@@ -20,10 +20,11 @@ from daemon.display import Display
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
 from daemon.intake import Intake
-from daemon.ledger import Ledger
+from daemon.ledger import Ledger, Move
 from daemon.model import Config, Job, SourceAction, State
 from daemon.outputs import check_writable, discard, leftovers
 from daemon.pipeline import Pipeline
+from daemon.reporter import Reporter
 from daemon.runtime import Runtime
 from daemon.tally import Tally
 from kernels.chain import describe
@@ -69,12 +70,13 @@ class Service:
         )
         self._graphs = Graphs(config, self._runtime, complain=self._complain, ready=self._wake)
         self._intake = Intake(config, self._ledger, complain=self._complain, arrived=self._wake)
+        self._reporter = Reporter(config, self._ledger, self._complain)
         self._pipeline = Pipeline(
             config,
             self._ledger,
             self._runtime,
             recipe_of=self._graphs.recipe_of,
-            ended=self._tally.note,
+            ended=self._ended,
             look_again=self._look_again,
             complain=self._complain,
         )
@@ -115,6 +117,7 @@ class Service:
         self._thread("sweep", self._sweep)
         self._thread("intake", lambda: self._intake.run(self._stop))
         self._thread("graphs", lambda: self._graphs.run(self._stop))
+        self._thread("reports", lambda: self._reporter.run(self._stop))
         self._pipeline.start()
         self._announce()
 
@@ -133,10 +136,12 @@ class Service:
     def _end(self) -> bool:
         self._stop.set()
         self._intake.wake()
+        self._reporter.wake()
         clean = self._pipeline.stop(STOP_WITHIN)
         self._building = not self._runtime.close()
         for thread in self._threads:
             thread.join(timeout=1.0)
+        self._finish_reports()
         self._show()
         with contextlib.suppress(DarkroomError):  # what ended us is told already
             self._left = self._waiting()
@@ -148,6 +153,12 @@ class Service:
         (self._config.state_dir / snapshot.SNAPSHOT).unlink(missing_ok=True)
         self._lock.release()
         return clean
+
+    def _finish_reports(self) -> None:
+        """Write what the reports lack. Their thread has ended, or hangs in a disk and must not hold up the end."""
+        if not any(thread.name == "reports" and thread.is_alive() for thread in self._threads):
+            with contextlib.suppress(DarkroomError):  # a ledger that cannot be read has been told of
+                self._reporter.finish()
 
     def _exit_status(self) -> int:
         if not self._once:
@@ -165,14 +176,15 @@ class Service:
                     _make_folder(folder)
                 except DarkroomError as error:
                     self._complain(str(error))
-            try:
-                check_writable(rule.output.folder)
-            except BlockedError as error:
-                self._complain(f"{rule.name}: {error}")
+            for place in sorted(rule.folders):
+                try:
+                    check_writable(place)
+                except BlockedError as error:
+                    self._complain(f"{rule.name}: {error}")
 
     def _sweep(self) -> None:
         """Clear the temporary files that a killed run left behind."""
-        folders = {rule.output.folder for rule in self._config.rules}
+        folders = {folder for rule in self._config.rules for folder in rule.folders}
         folders |= {rule.source.to.folder for rule in self._config.rules if rule.source.to is not None}
         for folder in sorted(folders - {"/"}):  # a template without a fixed part must not cost a walk over the machine
             for path in leftovers(folder):
@@ -190,7 +202,7 @@ class Service:
             tail = after.get(rule.source.action, ", then moves the source")
             for folder in rule.watch:
                 say(f"  {rule.name}: drop pictures into {folder}")
-            say(f"      {describe(rule.chain)} → {rule.output.text}{tail}")
+            say(f"      {describe(rule.chain)} → {' and '.join(rule.results)}{tail}")
         if missing := [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]:
             say(f"compiling the graphs of {', '.join(missing)}; their pictures wait a few seconds, once")
         say("ready" if self._once else "ready; Ctrl-C stops it")
@@ -269,6 +281,10 @@ class Service:
         if self._once and time.monotonic() - self._patience_since > GIVE_UP:
             return False
         return not self._stop.wait(1.0)
+
+    def _ended(self, job: Job, move: Move) -> None:
+        self._tally.note(job, move)
+        self._reporter.note(job, move)
 
     def _wake(self) -> None:
         self._pipeline.wake()
