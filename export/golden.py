@@ -103,8 +103,7 @@ def _levels(given: Array, right: Array) -> str:
 
 
 def _numbers(given: Array, right: Array, relative: float) -> str:
-    if np.allclose(given, right, rtol=relative, atol=MOST_ABSOLUTE, equal_nan=True):
+    if np.allclose(given, right, rtol=relative, atol=MOST_ABSOLUTE):
         return ""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        apart = np.nanmax(np.abs(given - right) / np.abs(right))
-    return f"up to {apart:.2g} times itself off"
+    apart = np.abs(given.astype(np.float64) - right) / np.maximum(np.abs(right), MOST_ABSOLUTE)
+    return f"up to {np.nan_to_num(apart, nan=np.inf).max():.2g} times itself off"

@@ -22,7 +22,7 @@ from daemon.runtime.tensorrt import Builder, Wish
 
 __all__ = ["Device", "Pixels", "Ran", "Runtime"]
 
-CPU_BATCH_PIXELS = 1 << 20
+CPU_BATCH_PIXELS = 1 << 18
 """A processor gains nothing from batches beyond its caches. One megapixel: 16 pictures of 256×256, or one large one."""
 GPU_BATCH_PIXELS = 64_000_000
 """A card wants its launches and copies spread over much work; not yet measured, see docs/devices.md."""

@@ -29,6 +29,7 @@ MOST_WISHES = 8  # waiting to be built
 BATCH_PIXELS = 16_000_000
 """Pixels of the largest batch an engine takes; larger ones go through it in parts. It is planned for this much."""
 BATCH_PICTURES = 256
+WAIT = 0.2  # seconds after which the builder looks up (law 6)
 TRIES = 3  # runs whose best time counts
 
 NO_PROFILE = "dynamic shape inputs with associated profiles"
@@ -91,7 +92,7 @@ class Builder:
         self._engines: OrderedDict[Key, Built] = OrderedDict()
         self._seen: OrderedDict[Key, int] = OrderedDict()
         self._failed: OrderedDict[Key, str] = OrderedDict()
-        self._wishes: queue.Queue[Wish | None] = queue.Queue(MOST_WISHES)
+        self._wishes: queue.Queue[Wish] = queue.Queue(MOST_WISHES)
         self._wished: set[Key] = set()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -130,16 +131,15 @@ class Builder:
         self._stop.set()
         if self._thread is None:
             return True
-        if not self._wishes.full():
-            self._wishes.put_nowait(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            wish = self._wishes.get()
-            if wish is None or self._stop.is_set():
-                return
+            try:
+                wish = self._wishes.get(timeout=WAIT)
+            except queue.Empty:
+                continue
             key, begun = (wish.graph, wish.size), time.monotonic()
             try:
                 built = self._build(wish)
@@ -169,6 +169,8 @@ class Builder:
             self._engines[key] = built
             _bound(self._engines, MOST_ENGINES)
         height, width = key[1]
+        if self._stop.is_set():
+            return
         self._tell(f"tensorrt: takes over pictures of {width}×{height}; its engine was ready after {seconds:.0f} s")
 
     def _fail(self, key: Key, why: str, *, quiet: bool = False) -> None:

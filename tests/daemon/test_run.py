@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.box import Box, Pixels, encoded, wait_until
 
@@ -237,13 +236,6 @@ def test_two_daemons_side_by_side_on_one_inbox(box: Box, small: Pixels, tmp_path
         box.drop(f"in/{number}.png", small, age=0)
     wait_until(lambda: len(box.files()) == 20 and not any(name.startswith(".") for name in box.files()))
     assert second.stop(signal.SIGINT) == 0
-
-
-@pytest.mark.parametrize("device", ["cuda", "tensorrt", "tensorrt-rtx"])
-def test_named_device_is_never_replaced(box: Box, device: str) -> None:
-    box.rules(head=f"settle: 100ms\nruntime: {{device: {device}}}")
-    refused = box.darkroom("run", "--once", check=1)
-    assert refused.stderr.startswith(f"darkroom: {device}: ") and refused.stderr.count("\n") == 1
 
 
 def test_no_torch_in_the_daemon(box: Box, small: Pixels) -> None:

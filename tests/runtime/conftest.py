@@ -1,0 +1,23 @@
+"""Graphs that the tests of the runtime share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from export.store import GraphStore
+from kernels.chain import parse_chain
+
+
+@pytest.fixture(scope="session")
+def mosaic(graphs: Path) -> Path:
+    """The graph of a mosaic: it computes in float64."""
+    return GraphStore(graphs).ensure(parse_chain([{"mosaic": {"block": 16}}]))
+
+
+@pytest.fixture(scope="session")
+def pooling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A graph that measures too, all in float32 where pixels are concerned."""
+    steps = ["grayscale", {"pool_upsample": {"scale": 8}}]
+    return GraphStore(tmp_path_factory.mktemp("pooling")).ensure(parse_chain(steps))
