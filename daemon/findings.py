@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kernels.chain import Chain, describe
@@ -42,11 +42,24 @@ def as_json(picture: str, rule: str, chain: Chain, mse: Sequence[float]) -> byte
     return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
-def in_words(chain: Chain, mse: Sequence[float]) -> str:
-    """`PSNR 28.41 dB` for one number; for a study `true ∞, 24.6, 20.8 dB; gray …`, by scale."""
-    by_input: dict[str, list[str]] = {}
+def in_words(mse: Sequence[float]) -> str:
+    """`PSNR 28.41 dB` for one number; how many they are for more."""
+    if len(mse) > 1:
+        return f"{len(mse)} numbers"
+    return f"PSNR {_told(mse[0])} dB"
+
+
+def lines(chain: Chain, mse: Sequence[float]) -> Iterator[str]:
+    """A line for each input: `true: ∞ 24.61 20.77 dB at scales 1 2 4`."""
+    by_input: dict[str, list[dict[str, Any]]] = {}
     for row in rows(chain, mse):
-        by_input.setdefault(row["input"], []).append("∞" if row["psnr"] == "inf" else f"{row['psnr']:.2f}")
-    if len(by_input) == 1 and all(len(values) == 1 for values in by_input.values()):
-        return f"PSNR {next(iter(by_input.values()))[0]} dB"
-    return "PSNR " + "; ".join(f"{name} {', '.join(values)}" for name, values in by_input.items()) + " dB"
+        by_input.setdefault(row["input"], []).append(row)
+    for name, told in by_input.items():
+        scales = " ".join(str(row["scale"]) for row in told if row["scale"] is not None)
+        values = " ".join(_told(row["mse"]) for row in told)
+        yield f"{name}: PSNR {values} dB" + (f" at scales {scales}" if scales else "")
+
+
+def _told(mse: float) -> str:
+    value = decibels(mse)
+    return f"{value:.2f}" if math.isfinite(value) else "∞"

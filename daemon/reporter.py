@@ -60,13 +60,14 @@ class Reporter:
             return
         with self._lock:
             self._stale |= self._rules.keys() & self._ledger.counts().keys()
-        while not stop.is_set():
-            began = time.monotonic()
-            self.finish()
-            if stop.wait(max(PAUSE, (time.monotonic() - began) / SHARE)):
-                return
-            while not stop.is_set() and not self._changed.wait(PAUSE):
-                pass
+            self._changed.set()
+        cost = 0.0
+        # The pause comes first: a short run writes its report once, at its end.
+        while not stop.wait(max(PAUSE, cost / SHARE)):
+            if self._changed.wait(PAUSE) and not stop.is_set():
+                began = time.monotonic()
+                self.finish()
+                cost = time.monotonic() - began
 
     def wake(self) -> None:
         """End the current wait at once."""

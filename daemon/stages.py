@@ -108,7 +108,7 @@ def target_of(work: Work, width: int = 0, height: int = 0) -> str:
 def _done(work: Work, what: str) -> Move:
     words, measured = [what, f"on the {work.device}"], None
     if work.finding is not None:
-        words.append(findings.in_words(work.rule.chain, work.finding.mse))
+        words.append(findings.in_words(work.finding.mse))
         measured = Measured(canonical(work.rule.chain), work.finding.mse)
     return Move(
         work.job.id,

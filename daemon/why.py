@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import closing
 from pathlib import Path
 
-from daemon import snapshot
+from daemon import findings, snapshot
 from daemon.answers import ago, open_ledger
 from daemon.ledger import Ledger
 from daemon.match import IGNORED, ignored, matches
 from daemon.model import Config, Job, Rule, State
 from daemon.scan import fingerprint_of
-from kernels.chain import describe
+from kernels.chain import describe, parse_chain
 
 
 def why(config: Config, path: Path) -> tuple[bool, list[str]]:
@@ -64,6 +65,9 @@ def _tell(config: Config, ledger: Ledger, job: Job) -> list[str]:
     size = f"{job.fingerprint.size:,} bytes"
     lines = [f"{job.path}: job {job.id}, {job.state.value}.", f"  rule {job.rule}: {steps}", f"  version: {size}"]
     lines += [f"  {ago(when)}  {state.value}: {reason}" for when, state, reason in ledger.history(job.id)]
+    if (measured := ledger.measured([job.id]).get(job.id)) is not None:
+        chain = parse_chain(json.loads(measured.steps))
+        lines += [f"  measured {line}" for line in findings.lines(chain, measured.mse)]
     if job.output is not None:
         lines.append(f"  output: {job.output}" + ("" if os.path.lexists(job.output) else " (no longer there)"))
     return [*lines, *_next(config, job, rule)]

@@ -5,6 +5,7 @@ Torch-free, so that the daemon and `darkroom check` can use it (law 1).
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ def describe(chain: Chain) -> str:
     return " | ".join(map(_describe_step, chain))
 
 
+@functools.cache
 def canonical(chain: Chain) -> str:
     """The chain as JSON with every parameter: equal chains give equal text, and `parse_chain` reads it back."""
     return json.dumps([{step.name: dict(step.parameters)} for step in chain], separators=(",", ":"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kernels.chain import Chain, measured_steps
+from kernels.chain import Chain, Measured, measured_steps
 from kernels.spec import Series, operators
 
 
@@ -21,6 +22,7 @@ class Finding:
     unwanted: str | None = None
 
 
+@functools.cache
 def series_of(chain: Chain) -> tuple[Series, ...]:
     """What the numbers of a finding are about, in order; empty for a chain that measures nothing."""
     return tuple(series for measured in measured_steps(chain) for series in measured.series)
@@ -39,13 +41,19 @@ def output_name(index: int) -> str:
 def finding(chain: Chain, rows: Mapping[str, Sequence[float]]) -> Finding:
     """The finding for one picture from its rows of the graph's outputs, by name."""
     numbers, unwanted = list[float](), list[str]()
-    for measured in measured_steps(chain):
+    for measured in _measured(chain):
         row = rows[output_name(measured.index)]
         numbers += [float(value) for value in row[: len(measured.series)]]
         if measured.measures.guard is not None:
             reason = measured.measures.guard(dict(measured.step.parameters), float(row[len(measured.series)]))
             unwanted += [reason] if reason else []
     return Finding(tuple(numbers), unwanted[0] if unwanted else None)
+
+
+@functools.cache
+def _measured(chain: Chain) -> tuple[Measured, ...]:
+    """Asked for every picture, and the same for all of them."""
+    return tuple(measured_steps(chain))
 
 
 def decibels(mse: float) -> float:
