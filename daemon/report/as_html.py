@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ASSUMED_P = 20.0
 """The output PSNR in dB the page speaks of before its reader types another."""
 EXAMPLES_OF_P = (15.0, 20.0, 25.0)
+NAMED = 10
+"""Skipped and failed pictures the page names of each; the command line tells of all."""
 MARKS = {"true": "circle", "gray": "square", "mosaic": "triangle"}
 _MANY_SCALES = 8  # more columns than this would be too narrow for pictures: scales go downwards instead
 
@@ -83,6 +85,7 @@ def _view(figures: Figures, cells: Sequence[Mapping[Series, Cell]]) -> dict[str,
         "unet": _unet(figures) if levels and study.pictures and study.size else None,
         "examples": _examples(figures, cells),
         "tall": len(_scales(figures)) > _MANY_SCALES,
+        "named": NAMED,
         "State": State,
     }
 

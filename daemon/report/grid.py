@@ -104,7 +104,8 @@ def _enlarged(small: Levels, scale: int, like: Levels) -> Levels:
 def _pooled_cell(levels: Levels, scale: int) -> Cell:
     small = pooled(levels, scale)
     pixels = np.clip(np.rint(small), 0, 255).astype(np.uint8)
-    return _cell(_fitting(pixels.squeeze()), extent=small.shape[1] * scale / levels.shape[1])
+    samples = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    return _cell(_fitting(samples), extent=small.shape[1] * scale / levels.shape[1])
 
 
 def _fitting(pixels: Pixels) -> Pixels:
