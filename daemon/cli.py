@@ -10,7 +10,7 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -90,7 +90,7 @@ def _apply(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from daemon.config import load_config
-    from daemon.oneshot import export
+    from daemon.exporting import export
 
     return export(load_config(options.config), options.output)
 
@@ -116,11 +116,8 @@ def _jobs(options: argparse.Namespace) -> int:
     from daemon.config import load_config
 
     jobs = jobs_of(load_config(options.config), options.state and State(options.state), options.rule, options.limit)
-    if options.json:
-        print(_json(jobs))
-    else:
-        for line in job_lines(jobs):
-            print(line)
+    for line in _json_lines(jobs) if options.json else job_lines(jobs):
+        print(line)
     return OK
 
 
@@ -154,6 +151,16 @@ def _json(value: object) -> str:
     import json
 
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _json_lines(values: Sequence[object]) -> Iterator[str]:
+    """A list, one value a line: indented, ten thousand jobs with their measurements would take seconds."""
+    import json
+
+    yield "["
+    for number, value in enumerate(values, 1):
+        yield json.dumps(value, ensure_ascii=False) + ("," if number < len(values) else "")
+    yield "]"
 
 
 # -- the words ---------------------------------------------------------------------------------------------------

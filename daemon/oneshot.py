@@ -1,54 +1,96 @@
-"""`darkroom apply` and `darkroom export`: one shot, without daemon or ledger."""
+"""`darkroom apply`: one shot, without daemon or ledger."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 import yaml
 
+from daemon import findings
 from daemon.codec import Format, decode, encode, format_of, probe
-from daemon.errors import BlockedError, ConfigError, DarkroomError, OutputRefused, writing_failed
+from daemon.errors import BlockedError, ConfigError, DarkroomError, OutputRefused
 from daemon.graphs import graph_for
-from daemon.model import Config, EncodeOptions, RuntimeOptions
+from daemon.model import EncodeOptions, RuntimeOptions, State
 from daemon.outputs import sync_file, write_temporary
+from daemon.report.values import Study, Unmeasured
+from daemon.reporter import load_picture, size_of
 from daemon.runtime import Runtime
-from export.store import child_environment
-from kernels.chain import Chain, ChainError, canonical, describe, parse_chain
-from kernels.measuring import makes_pictures, series_of
+from kernels.chain import Chain, ChainError, describe, parse_chain
+from kernels.measuring import Finding, finding, makes_pictures, series_of
 
 
 def apply(steps: str, inputs: Sequence[Path], output: str) -> int:
-    """Process files; 0, or 1 if any failed. Raises ConfigError for steps that are none."""
+    """Process files; 0, or 1 if any failed. Raises ConfigError for steps that are none.
+
+    Measurements are printed and written beside the outputs as NAME.json. Steps that only measure write no pictures
+    into a folder, but a report over all of them; OUT may then be a file that ends in .json, too.
+    """
     chain = parse_steps(steps)
-    as_folder = _is_folder(output, len(inputs))
+    as_folder = _is_folder(output, len(inputs), makes_pictures(chain))
     _refuse_collisions(inputs, as_folder)
     graph = graph_for(chain, cache_directory() / "graphs")
     runtime = Runtime("cpu", len(os.sched_getaffinity(0)))
-    failed = 0
+    measured, skipped, failed = dict[Path, Finding](), dict[Path, str](), dict[Path, str]()
     for path in inputs:
         target = Path(output) / path.name if as_folder else Path(output)
         try:
-            _apply_one(runtime, graph, path, target)
-            print(f"{path} → {target}")
+            found = _apply_one(runtime, graph, chain, path, target, picture=makes_pictures(chain) or not as_folder)
         except DarkroomError as error:
+            failed[path] = str(error)
             print(f"{path}: {error}", file=sys.stderr)
-            failed += 1
+            continue
+        if found is not None and found.unwanted:
+            skipped[path] = found.unwanted
+            print(f"{path}: skipped: {found.unwanted}")
+        elif found is not None:
+            measured[path] = found
+    if as_folder and not makes_pictures(chain):
+        _report(chain, Path(output), measured, skipped, failed)
     return 1 if failed else 0
 
 
-def _is_folder(output: str, inputs: int) -> bool:
+def _report(
+    chain: Chain,
+    folder: Path,
+    measured: Mapping[Path, Finding],
+    skipped: Mapping[Path, str],
+    failed: Mapping[Path, str],
+) -> None:
+    from daemon.report.writer import ReportWriter  # the template engine: loaded when there is something to show
+
+    series = series_of(chain)
+    study = Study(
+        rule="apply",
+        steps=describe(chain),
+        series=series,
+        size=size_of(chain),
+        pictures=[path.name for path in measured],
+        sources=[str(path) for path in measured],
+        mse=np.array([found.mse for found in measured.values()], np.float64).reshape(-1, len(series)),
+        counts={State.DONE: len(measured), State.SKIPPED: len(skipped), State.FAILED: len(failed)},
+        skipped=[Unmeasured(path.name, reason) for path, reason in skipped.items()],
+        failed=[Unmeasured(path.name, reason) for path, reason in failed.items()],
+        devices={"cpu": len(measured)},
+        left_out=0,
+        updated=time.time(),
+    )
+    ReportWriter().write(folder, study, load_picture)
+    print(f"{folder}/report.html")
+
+
+def _is_folder(output: str, inputs: int, pictures: bool) -> bool:
     suffix = Path(output).suffix
     if inputs > 1 or output.endswith("/") or Path(output).is_dir() or not suffix:
         return True
-    if format_of(suffix) is None:
-        known = ", ".join(kind.value for kind in Format)
+    if format_of(suffix) is None and (pictures or suffix != findings.SUFFIX):
+        known = ", ".join(kind.value for kind in Format) + ("" if pictures else ", json")
         raise ConfigError([f"-o {output}: {suffix} is no format darkroom writes; use one of {known}, or name a folder"])
     return False
 
@@ -59,7 +101,13 @@ def _refuse_collisions(inputs: Sequence[Path], as_folder: bool) -> None:
         raise ConfigError([f"IN: several inputs would become {twice[0]}; process them one folder at a time"])
 
 
-def _apply_one(runtime: Runtime, graph: Path, path: Path, target: Path) -> None:
+def _apply_one(
+    runtime: Runtime, graph: Path, chain: Chain, path: Path, target: Path, *, picture: bool
+) -> Finding | None:
+    """Process one file and say so. What was measured, if anything; an unwanted picture is not written.
+
+    `picture`: whether to write one; what only was measured is written as it came.
+    """
     if target.exists() and path.exists() and target.samefile(path):
         raise OutputRefused("the output would overwrite its own source; choose another -o")
     try:
@@ -67,9 +115,21 @@ def _apply_one(runtime: Runtime, graph: Path, path: Path, target: Path) -> None:
     except OSError as error:
         raise DarkroomError(f"cannot be read ({error.strerror})") from error
     decoded = decode(data, probe(data, RuntimeOptions().max_pixels))
-    (result,) = runtime.run(graph, [decoded.pixels]).pictures or ()
-    kind = format_of(target.suffix) or decoded.metadata.format
-    _write(target, encode(result, decoded.alpha, decoded.metadata, kind, EncodeOptions()))
+    ran = runtime.run(graph, [decoded.pixels])
+    found = finding(chain, {name: rows[0].tolist() for name, rows in ran.measures.items()}) if ran.measures else None
+    if found is not None and found.unwanted:
+        return found
+    if picture and target.suffix != findings.SUFFIX:
+        kind = format_of(target.suffix) or decoded.metadata.format
+        result = decoded.pixels if ran.pictures is None else ran.pictures[0]
+        _write(target, encode(result, decoded.alpha, decoded.metadata, kind, EncodeOptions()))
+        print(f"{path} → {target}")
+    if found is not None:
+        beside = target if target.suffix == findings.SUFFIX else target.with_name(target.name + findings.SUFFIX)
+        _write(beside, findings.as_json(path.name, "apply", chain, found.mse))
+        for line in findings.lines(chain, found.mse):
+            print(f"{path}: {line}")
+    return found
 
 
 def _write(target: Path, data: bytes) -> None:
@@ -97,50 +157,3 @@ def parse_steps(text: str) -> Chain:
 def cache_directory() -> Path:
     """Where graphs are kept between one-shot runs: `$XDG_CACHE_HOME/darkroom`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "darkroom"
-
-
-def export(config: Config, folder: Path) -> int:
-    """Write every rule's graph and a parity report into `folder`; 1 if parity fails."""
-    try:
-        return _export(config, folder)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise writing_failed(str(error.filename or folder), error) from error
-
-
-def _export(config: Config, folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    reports = list[dict[str, object]]()
-    for rule in config.rules:
-        graph = folder / f"{rule.name}.onnx"
-        shutil.copyfile(graph_for(rule.chain, config.state_dir / "graphs"), graph)
-        report = _parity(rule.chain, graph)
-        reports.append({"rule": rule.name, "steps": describe(rule.chain), "graph": graph.name, **report})
-        verdict = "passed" if report["passed"] else "FAILED"
-        print(f"{graph}  {describe(rule.chain)}")
-        print(f"    parity {verdict}: {_distance(rule.chain, report)}")
-    (folder / "parity.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
-    print(f"{folder / 'parity.json'}")
-    return 0 if all(report["passed"] for report in reports) else 1
-
-
-def _distance(chain: Chain, report: dict[str, object]) -> str:
-    """How far ONNX Runtime and PyTorch are apart, in words."""
-    parts = [f"at most {report['worst']}/255 apart, {report['exact']:.4%} exact"] if makes_pictures(chain) else []
-    if series_of(chain):
-        parts.append(f"measurements within {report['apart']:.1e} of each other")
-    return "; ".join(parts)
-
-
-def _parity(chain: Chain, graph: Path) -> dict[str, object]:
-    """ONNX Runtime against PyTorch, in a child process: this one never imports torch (law 1)."""
-    command = [sys.executable, "-m", "export.parity", str(graph)]
-    environment = child_environment()
-    child = subprocess.run(
-        command, input=canonical(chain), capture_output=True, text=True, env=environment, timeout=900, check=False
-    )
-    if child.returncode not in (0, 1):
-        raise DarkroomError(f"{graph}: parity could not be measured: {child.stderr.strip().splitlines()[-1:]}")
-    report: dict[str, object] = json.loads(child.stdout)
-    return report

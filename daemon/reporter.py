@@ -20,7 +20,7 @@ from daemon.errors import BlockedError, DarkroomError
 from daemon.ledger import Ledger, Move
 from daemon.model import Config, Job, Rule, State
 from daemon.report.values import Study, Unmeasured
-from kernels.chain import canonical, describe, measured_steps
+from kernels.chain import Chain, canonical, describe, measured_steps
 from kernels.measuring import series_of
 
 PAUSE = 1.0
@@ -110,7 +110,7 @@ def study_of(rule: Rule, ledger: Ledger) -> Study:
         rule=rule.name,
         steps=describe(rule.chain),
         series=series,
-        size=_size(rule),
+        size=size_of(rule.chain),
         pictures=measured.relatives,
         sources=[f"{root}/{relative}" for root, relative in zip(measured.roots, measured.relatives, strict=True)],
         mse=measured.mse,
@@ -132,9 +132,9 @@ def load_picture(source: str) -> NDArray[np.uint8] | None:
         return None
 
 
-def _size(rule: Rule) -> int | None:
+def size_of(chain: Chain) -> int | None:
     """The size that a study brings its pictures to, in pixels."""
-    sizes = [dict(measured.step.parameters).get("size") for measured in measured_steps(rule.chain)]
+    sizes = [dict(measured.step.parameters).get("size") for measured in measured_steps(chain)]
     return next((size for size in sizes if isinstance(size, int)), None)
 
 
