@@ -56,13 +56,11 @@ def apply(steps: str, inputs: Sequence[Path], output: str) -> int:
     return 1 if failed else 0
 
 
-def _report(
-    chain: Chain,
-    folder: Path,
-    measured: Mapping[Path, Finding],
-    skipped: Mapping[Path, str],
-    failed: Mapping[Path, str],
-) -> None:
+Reasons: TypeAlias = Mapping[Path, str]
+
+
+def _report(chain: Chain, folder: Path, measured: Mapping[Path, Finding], skipped: Reasons, failed: Reasons) -> None:
+    """The report over all files, into `folder`."""
     from daemon.report.writer import ReportWriter  # the template engine: loaded when there is something to show
 
     series = series_of(chain)
