@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,15 @@ from daemon.errors import BlockedError, DarkroomError, PermanentError, Transient
 from daemon.runtime.choice import Choice, choose, plan_for, try_device
 from daemon.runtime.devices import AUTO, Device, DeviceFault, EngineError, NotUsable, OutOfMemory, Unproven
 from daemon.runtime.engine import Engine, Outputs, Pixels
-from daemon.runtime.engine_cache import clear_leftovers
 from daemon.runtime.graph import Loaded, load, run
 from daemon.runtime.ort import OnnxRuntime
-from daemon.runtime.tensorrt import Builder, Wish
+
+if TYPE_CHECKING:
+    from daemon.runtime.tensorrt import Builder
 
 __all__ = ["Device", "Pixels", "Ran", "Runtime"]
 
-CPU_BATCH_PIXELS = 1 << 18
+CPU_BATCH_PIXELS = 1 << 20
 """A processor gains nothing from batches beyond its caches. One megapixel: 16 pictures of 256×256, or one large one."""
 GPU_BATCH_PIXELS = 64_000_000
 """A card wants its launches and copies spread over much work; not yet measured, see docs/devices.md."""
@@ -166,6 +167,9 @@ class Runtime:
         gpu = self._choice.gpu
         if not self._choice.tensorrt or gpu is None or cache is None:
             return None
+        from daemon.runtime.engine_cache import clear_leftovers
+        from daemon.runtime.tensorrt import Builder  # not for a machine that has no card
+
         clear_leftovers(cache)
         return Builder(self._engine, gpu, cache, tell=self._tell, must_gain=self._may_degrade)
 
@@ -175,8 +179,7 @@ class Runtime:
             return None  # TensorRT makes float32 of float64 (onnx-tensorrt's list of operators): not the same levels
         height, width = pictures[0].shape[:2]
         if (built := self._builder.find(loaded.graph, (height, width))) is None:
-            wish = Wish(loaded.graph, (height, width), loaded.session, loaded.shape_nodes)
-            self._builder.saw(wish, len(pictures))
+            self._builder.saw(loaded.graph, (height, width), loaded.session, loaded.shape_nodes, len(pictures))
             return None
         try:
             return [

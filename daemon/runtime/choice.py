@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daemon.runtime import engine_cache, providers
+from daemon.runtime import providers
 from daemon.runtime.devices import AUTO, Device, EngineError, Gpu, NotUsable, Unproven
 from daemon.runtime.engine import Engine, Session
 from daemon.runtime.proof import Expectation, prove
 from daemon.runtime.providers import Bucket, Plan
-from daemon.runtime.tensorrt import open_bucket
 
 ORDER = (Device.CUDA, Device.TENSORRT_RTX)
 """What `auto` tries before the processor. TensorRT is no place to start from: its engines take their time to build. It
@@ -112,6 +111,8 @@ def _run_probe_tensorrt(engine: Engine, gpu: Gpu, cache: Path | None) -> None:
     """The probe's engine is kept too: TensorRT's first build in a process takes seconds, loading one does not."""
     import tempfile
 
+    from daemon.runtime import engine_cache
+    from daemon.runtime.tensorrt import open_bucket
     from export.probe import SHAPE, probe_graph
 
     batch, height, width = SHAPE

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon.runtime.devices import DeviceFault, EngineError, OutOfMemory
+from daemon.runtime.devices import DeviceFault, EngineError, OutOfMemory, first_line
 from daemon.runtime.engine import Outputs, Pixels
 
 PORTABLE = 1  # cudaHostAllocPortable: pinned for every context
@@ -34,12 +34,6 @@ def translated(error: Exception) -> EngineError:
     if any(sign in text for sign in _NO_MEMORY):
         return OutOfMemory(first)
     return DeviceFault(first) if any(sign in text for sign in _FAULT) else EngineError(first)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 class _Slab:

@@ -57,6 +57,12 @@ class DeviceFault(EngineError):
     """The device reported a fault of its own: after some of these nothing runs on it any more."""
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """The graphics card in use. `memory` and `free` in bytes; `capability` such as 90 for 9.0; versions as text."""

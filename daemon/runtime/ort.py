@@ -1,21 +1,24 @@
-"""ONNX Runtime itself, behind the few words of engine.py."""
+"""ONNX Runtime itself, behind the few words of engine.py.
+
+What only a card needs is imported when there is one: every start without would pay for it.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 
-from daemon.runtime import plugin
-from daemon.runtime.cuda import BoundRunner, PinnedMemory, first_line, pinned_memory, translated
-from daemon.runtime.devices import Device, EngineError, Gpu
+from daemon.runtime.devices import Device, EngineError, Gpu, first_line
 from daemon.runtime.engine import Node, Outputs, Pixels, Source
 from daemon.runtime.hardware import find_gpu
-from daemon.runtime.libraries import cuda_major, require_libraries, tensorrt_version
 from daemon.runtime.providers import Plan
+
+if TYPE_CHECKING:
+    from daemon.runtime.cuda import BoundRunner, PinnedMemory
 
 QUIET = 3  # errors only
 SILENT = 4  # what fails on a card is raised, translated and told; ONNX Runtime need not write it as well
@@ -33,19 +36,25 @@ class OnnxRuntime:
         if device is Device.CPU:
             return None
         if device is Device.TENSORRT_RTX:
+            from daemon.runtime import plugin
+
             plugin.require_package()
-        gpu = find_gpu(device)
-        if device is Device.TENSORRT_RTX:
+            gpu = find_gpu(device)
             plugin.require_capability(gpu)
             plugin.devices()
-        else:
-            require_libraries(device)
+            return gpu
+        gpu = find_gpu(device)
+        from daemon.runtime.libraries import require_libraries
+
+        require_libraries(device)
         return gpu
 
     def versions(self, device: Device) -> Mapping[str, str]:
         """See Engine."""
         known = {"onnxruntime": onnxruntime.__version__}
         if device is Device.TENSORRT:
+            from daemon.runtime.libraries import tensorrt_version
+
             known["tensorrt"] = tensorrt_version()
         return known
 
@@ -55,11 +64,14 @@ class OnnxRuntime:
             session = _session(graph, plan)
             return OnnxSession(session) if plan.device is Device.CPU else OnnxSession(session, plan, self._pinned())
         except _ERRORS as error:
-            raise EngineError(first_line(error)) if plan.device is Device.CPU else translated(error) from error
+            raise _told(error, on_card=plan.device is not Device.CPU) from error
 
     def _pinned(self) -> PinnedMemory:
         with self._lock:
             if self._memory is None:
+                from daemon.runtime.cuda import pinned_memory
+                from daemon.runtime.libraries import cuda_major
+
                 self._memory = pinned_memory(cuda_major())
             return self._memory
 
@@ -75,6 +87,8 @@ class OnnxSession:
         shrinks = plan is not None and plan.device is Device.CUDA
         self._bound: BoundRunner | None = None
         if memory is not None:
+            from daemon.runtime.cuda import BoundRunner
+
             self._bound = BoundRunner(session, memory, lambda shrink: _run_options(shrink and shrinks))
 
     @property
@@ -103,7 +117,15 @@ class OnnxSession:
                 return self._bound.run(batch)
             return dict(zip(self._names, self._session.run(None, {"input": batch}), strict=True))
         except _ERRORS as error:
-            raise EngineError(first_line(error)) if self._bound is None else translated(error) from error
+            raise _told(error, on_card=self._bound is not None) from error
+
+
+def _told(error: Exception, *, on_card: bool) -> EngineError:
+    if not on_card:
+        return EngineError(first_line(error))
+    from daemon.runtime.cuda import translated
+
+    return translated(error)
 
 
 def _session(graph: Source, plan: Plan) -> Any:
@@ -122,6 +144,8 @@ def _session(graph: Source, plan: Plan) -> Any:
     if plan.size is not None:
         _fix_size(source, options, plan.size)
     if plan.device is Device.TENSORRT_RTX:
+        from daemon.runtime import plugin
+
         ((_, wanted),) = plan.providers
         options.add_provider_for_devices(plugin.devices(), dict(wanted))
         return onnxruntime.InferenceSession(source, options, enable_fallback=0)

@@ -104,9 +104,9 @@ class Builder:
                 self._engines.move_to_end((graph, size))
             return built
 
-    def saw(self, wish: Wish, pictures: int) -> None:
-        """So many pictures were run without an engine; it is built once there were enough. Never waits."""
-        key = wish.graph, wish.size
+    def saw(self, graph: Path, size: Size, base: Session, shape_nodes: frozenset[str], pictures: int) -> None:
+        """`base` ran so many pictures for want of an engine; it is built once there were enough. Never waits."""
+        key = graph, size
         with self._lock:
             if key in self._failed or key in self._wished or key in self._engines or self._stop.is_set():
                 return
@@ -115,7 +115,7 @@ class Builder:
             if self._seen[key] < HOT or self._wishes.full():
                 return
             self._wished.add(key)
-            self._wishes.put_nowait(wish)
+            self._wishes.put_nowait(Wish(graph, size, base, shape_nodes))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="tensorrt", daemon=True)
                 self._thread.start()

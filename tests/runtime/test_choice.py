@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from daemon.runtime import Runtime
+from daemon.runtime import CPU_BATCH_PIXELS, Runtime
 from daemon.runtime.choice import choose
 from daemon.runtime.devices import Device, NotUsable
 from daemon.runtime.proof import Expectation, prove
@@ -101,10 +102,10 @@ def test_the_real_engine_without_a_card_costs_auto_nothing(monkeypatch: pytest.M
         raise NotUsable(device, hardware.NO_DRIVER, "install it")
 
     monkeypatch.setattr(ort, "find_gpu", no_card)
-    monkeypatch.setattr(ort, "require_libraries", lambda device: pytest.fail("libraries were looked for"))
+    monkeypatch.setitem(sys.modules, "daemon.runtime.libraries", None)  # to import it is an error
     monkeypatch.setattr(choice, "run_probe", lambda *given: pytest.fail("the probe was run"))
     runtime = Runtime("auto", 2)
-    assert (runtime.device, runtime.concurrent_runs, runtime.batch_pixels) == ("cpu", 2, 1 << 20)
+    assert (runtime.device, runtime.concurrent_runs, runtime.batch_pixels) == ("cpu", 2, CPU_BATCH_PIXELS)
     assert hardware.NO_DRIVER in runtime.choice
 
 
