@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daemon.report.axis import Axis, dodged, widened
 from daemon.report.summary import Summary
@@ -41,13 +41,13 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One input: SVG paths, marks, the height of its name, and the x of each scale where it is infinite."""
+    """One input: SVG paths, marks, (x, y) of its name, and the x of each scale where it is infinite."""
 
     input: str
     line: str
     band: str
     points: tuple[Point, ...]
-    label: float
+    label: tuple[float, float]
     infinite: tuple[float, ...]
 
 
@@ -75,9 +75,8 @@ def chart(summaries: Sequence[Summary], inputs: Sequence[str], frame: Frame) -> 
     levels = [level for each in drawn for level in (each.p10, each.p90, each.mean)]
     y = Axis(*widened(levels, 5.0 if max(levels) - min(levels) > 10 else 1.0), frame.height - frame.bottom, frame.top)
     curves = [_curve(name, summaries, x, y) for name in inputs]
-    ends = [curve.points[-1].y if curve.points else y.end for curve in curves]
-    labels = dodged(ends, _LABEL_GAP, y.end, y.start)
-    named = tuple(_labelled(curve, label) for curve, label in zip(curves, labels, strict=True))
+    labels = dodged([curve.label[1] for curve in curves], _LABEL_GAP, y.end, y.start)
+    named = tuple(replace(curve, label=(curve.label[0], label)) for curve, label in zip(curves, labels, strict=True))
     ticks = tuple((y.at(value), f"{value:g}") for value in y.ticks(7))
     return Chart(frame, y, ticks, _sparse(x, scales), named)
 
@@ -111,7 +110,15 @@ def _curve(name: str, summaries: Sequence[Summary], x: Axis, y: Axis) -> Curve:
     line = "".join("M" + " ".join(f"{at} {y.at(each.mean)}" for at, each in run) for run in places)
     band = "".join(_band(run, y) for run in places if len(run) > 1)
     infinite = tuple(x.at(math.log2(each.series.scale or 1)) for each in mine if math.isinf(each.mean))
-    return Curve(name, line, band, points, 0.0, infinite)
+    return Curve(name, line, band, points, _label(points, x, y), infinite)
+
+
+def _label(points: Sequence[Point], x: Axis, y: Axis) -> tuple[float, float]:
+    """Where the name of a curve would like to be: beyond the axis, or behind the last mark of one that ends early."""
+    if not points:
+        return x.end, y.end
+    end = points[-1]
+    return (x.end + 6 if x.end - end.x < _TICK_GAP else end.x + 10), end.y
 
 
 def _runs(summaries: Sequence[Summary]) -> list[list[Summary]]:
@@ -129,7 +136,3 @@ def _band(run: Sequence[tuple[float, Summary]], y: Axis) -> str:
     above = [f"{at} {y.at(each.p90)}" for at, each in run]
     below = [f"{at} {y.at(each.p10)}" for at, each in reversed(run)]
     return "M" + " ".join(above + below) + "Z"
-
-
-def _labelled(curve: Curve, label: float) -> Curve:
-    return Curve(curve.input, curve.line, curve.band, curve.points, label, curve.infinite)

@@ -126,7 +126,7 @@ class Element:
 class Page(HTMLParser):
     """A page as a tree. Refuses what is not well-formed: every element is closed, in order."""
 
-    VOID = frozenset({"meta", "img", "input", "br"})
+    VOID = frozenset({"meta", "img", "input", "br", "wbr"})
 
     def __init__(self, text: str) -> None:
         super().__init__()

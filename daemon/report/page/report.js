@@ -29,11 +29,10 @@
     const y = Number(start) + ((p - low) / (high - low)) * (end - start);
     line.setAttribute("transform", `translate(0 ${y})`);
     line.setAttribute("visibility", p >= low && p <= high ? "visible" : "hidden");
-    line.querySelector(".p-text").textContent = p;
   }
 
   function show(p) {
-    document.getElementById("p-shown").textContent = p;
+    for (const place of document.querySelectorAll(".p-text")) place.textContent = p;
     for (const cell of document.querySelectorAll("[data-level]")) showLevel(cell, p);
     for (const place of document.querySelectorAll("[data-verdict]")) showVerdict(place, p);
     for (const line of document.querySelectorAll(".p-line")) showLine(line, p);
