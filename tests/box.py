@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 REPOSITORY = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
 MOSAIC = "[mosaic: {block: 16}]"
+COMPARED = "[mosaic: {block: 8}, psnr]"
+STUDY = "[pool_upsample_psnr: {scales: [1, 2, 4], size: 32}]"
 Pixels = NDArray[np.uint8]
 
 

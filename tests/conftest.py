@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from skimage import data
 
 from export.store import GraphStore
 from kernels.chain import parse_chain
-from tests.box import Box, Pixels
+from tests.box import COMPARED, MOSAIC, STUDY, Box, Pixels
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +30,10 @@ def small(photograph: Pixels) -> Pixels:
 
 @pytest.fixture(scope="session")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the graph that most tests use, built once."""
+    """A store with the graphs that most tests use, built once."""
     folder = tmp_path_factory.mktemp("graphs")
-    GraphStore(folder).ensure(parse_chain([{"mosaic": {"block": 16}}]))
+    for steps in (MOSAIC, COMPARED, STUDY):
+        GraphStore(folder).ensure(parse_chain(yaml.safe_load(steps)))
     return folder
 
 
