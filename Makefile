@@ -28,6 +28,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.throughput --memory 20000
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.study
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -46,6 +46,7 @@ Pixels = NDArray[np.uint8]
 REPOSITORY = Path(__file__).parents[1]
 BLOCK = 16
 TAPS = np.array([1, 4, 6, 4, 1], np.float32) / 16
+MOSAIC = f'steps: [mosaic: {{block: {BLOCK}}}], output: "out/{{stem}}.{{ext}}"'
 BACKLOGS = {"256×256": (2048, 256, 256), "1280×960": (300, 1280, 960)}
 
 
@@ -127,9 +128,9 @@ class Run:
         return max((size for _, size in self.memory), default=0)
 
 
-def time_daemon(box: Path, inbox: Path, graphs: Path) -> Run:
-    """Run the real daemon over the backlog with `--once`, on an empty ledger."""
-    config = write_config(box, inbox, graphs)
+def time_daemon(box: Path, inbox: Path, graphs: Path, rule: str = MOSAIC) -> Run:
+    """Run the real daemon over the backlog with `--once`, on an empty ledger, with one rule (its keys in YAML)."""
+    config = write_config(box, inbox, graphs, rule)
     command = [sys.executable, "-m", "daemon.cli", "run", "--once", "-c", str(config)]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     begun = time.perf_counter()
@@ -148,14 +149,11 @@ def time_daemon(box: Path, inbox: Path, graphs: Path) -> Run:
     return Run(ended - begun, ended - ready, memory)
 
 
-def write_config(box: Path, inbox: Path, graphs: Path) -> Path:
-    """A fresh daemon's folder with one mosaic rule, its graph already exported."""
+def write_config(box: Path, inbox: Path, graphs: Path, rule: str) -> Path:
+    """A fresh daemon's folder with one rule, its graph already exported."""
     shutil.copytree(graphs, box / "var" / "graphs")
     config = box / "config.yaml"
-    config.write_text(
-        "version: 1\nrules:\n  - name: mosaic\n"
-        f"    watch: {inbox}\n    steps: [mosaic: {{block: {BLOCK}}}]\n    output: out/{{stem}}.{{ext}}\n"
-    )
+    config.write_text(f"version: 1\nrules: [{{name: bench, watch: {inbox}, {rule}}}]\n")
     return config
 
 
