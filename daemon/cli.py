@@ -147,6 +147,14 @@ def _cancel(options: argparse.Namespace) -> int:
     return move_jobs(load_config(options.config), State.CANCELLED, options.jobs, None)
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    from daemon.doctor import examine
+
+    report = examine(options.config)
+    print(_json(report.as_json()) if options.json else "\n".join(report.lines()))
+    return FAILED if report.faults else OK
+
+
 def _json(value: object) -> str:
     import json
 
@@ -213,6 +221,10 @@ def _parser() -> argparse.ArgumentParser:
 
     cancel = _add(commands, "cancel", _cancel, "take waiting jobs off the list", config=True)
     cancel.add_argument("jobs", metavar="JOB", nargs="+", type=int)
+
+    doctor = _add(commands, "doctor", _doctor, "what this machine can do, tried out; what mends what it cannot")
+    doctor.add_argument("-c", "--config", metavar="FILE", type=Path, help="default: config.yaml, if it is there")
+    doctor.add_argument("--json", action="store_true")
     return parser
 
 

@@ -1,0 +1,57 @@
+"""`darkroom doctor`: what this machine can do, tried out, and the command that mends what it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from daemon.config import load_config
+from daemon.doctor import codecs, devices, folders, machine
+from daemon.doctor.values import Finding, Report, State, fault, note, ok
+from daemon.errors import ConfigError
+from daemon.model import Config
+
+__all__ = ["Finding", "Report", "State", "examine"]
+
+AREA = "configuration"
+
+
+def examine(path: Path | None) -> Report:
+    """Look at everything. `path` is the config.yaml to check; None: the one here, if there is one.
+
+    A configuration with faults does not keep the machine from being looked at.
+    """
+    chosen = path or Path("config.yaml")
+    findings = list[Finding]()
+    config = None
+    if path is None and not chosen.exists():
+        findings.append(
+            note(AREA, "", "there is no config.yaml here: only the machine is looked at", "name one with -c")
+        )
+    else:
+        config = _read(chosen, findings)
+    findings += _examined(config)
+    return Report(machine.darkroom_version(), str(chosen) if config or path else None, findings)
+
+
+def _read(path: Path, findings: list[Finding]) -> Config | None:
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        findings += [fault(AREA, "", *_halves(line)) for line in error.faults]
+        return None
+    findings.append(ok(AREA, str(path), f"{len(config.rules)} rules, no faults"))
+    return config
+
+
+def _halves(line: str) -> tuple[str, str]:
+    detail, _, remedy = line.rpartition("; ")
+    return (detail, remedy) if detail else (line, "`darkroom check` tells more")
+
+
+def _examined(config: Config | None) -> Iterator[Finding]:
+    yield from devices.examine(config)
+    yield from codecs.examine()
+    if config is not None:
+        yield from folders.examine(config)
+    yield from machine.examine(config)

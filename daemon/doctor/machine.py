@@ -1,0 +1,108 @@
+"""The machine itself: inotify's budget, the ledger, the packages, weights."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from daemon import snapshot
+from daemon.answers import open_ledger
+from daemon.doctor.values import Finding, fault, note, ok, parted
+from daemon.errors import DarkroomError
+from daemon.model import Config
+from daemon.watch import flood_threshold
+
+PACKAGES = (
+    "numpy", "onnx", "onnxruntime-gpu", "onnxscript", "opencv-python-headless", "pillow", "pydantic", "pyyaml", "rich",
+    "simplejpeg", "torch", "watchdog",
+)  # fmt: skip
+INOTIFY = Path("/proc/sys/fs/inotify")
+COUNT_WITHIN = 5.0
+"""Seconds spent on counting folders; a tree that takes longer is told as "at least"."""
+
+
+def examine(config: Config | None) -> Iterator[Finding]:
+    """Everything that is no device, codec or folder."""
+    yield from _inotify(config)
+    if config is not None:
+        yield _ledger(config)
+    yield from _packages()
+    yield note("weights", "", "style transfer and its networks are not part of this version: none are needed")
+
+
+def darkroom_version() -> str:
+    """Of the installed package; a checkout that is not installed has none."""
+    try:
+        return version("darkroom")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _inotify(config: Config | None) -> Iterator[Finding]:
+    """A watch a folder and an instance a watched tree; the numbers are per user, and others of his count too."""
+    trees = [(str(folder), rule.recursive) for rule in config.rules for folder in rule.watch] if config else []
+    folders, complete = _count_folders(trees)
+    needed = {"max_user_watches": folders, "max_user_instances": len(trees)}
+    for name, need in needed.items():
+        try:
+            limit = int((INOTIFY / name).read_text())
+        except (OSError, ValueError):
+            yield note("inotify", name, "cannot be read; folders that events cannot be had for are scanned instead")
+            continue
+        told = f"{need:,}{'' if complete else ' or more'} of {limit:,} needed" if config else f"{limit:,}"
+        if need < limit:
+            yield ok("inotify", name, told)
+        else:
+            keep = f"echo fs.inotify.{name}={2 * need} | sudo tee -a /etc/sysctl.d/60-darkroom.conf"
+            yield fault("inotify", name, told, f"`{keep} && sudo sysctl --system`")
+    yield ok(
+        "inotify", "max_queued_events", f"{4 * flood_threshold():,}; a flood beyond a quarter of it leads to a scan"
+    )
+
+
+def _count_folders(trees: list[tuple[str, bool]]) -> tuple[int, bool]:
+    """How many folders are watched, and whether all were counted in time."""
+    count, end = 0, time.monotonic() + COUNT_WITHIN
+    for root, recursive in trees:
+        count += 1
+        for _, below, _ in os.walk(root) if recursive else ():
+            count += len(below)
+            if time.monotonic() > end:
+                return count, False
+    return count, True
+
+
+def _ledger(config: Config) -> Finding:
+    path = config.state_dir / "ledger.db"
+    try:
+        if (ledger := open_ledger(config)) is None:
+            return note("ledger", str(path), "not there yet; nothing was ever processed")
+        with closing(ledger):
+            jobs = sum(sum(counts.values()) for counts in ledger.counts().values())
+    except DarkroomError as error:
+        return parted("ledger", str(path), str(error).removeprefix(f"{path}: "))
+    working = "a daemon works here" if snapshot.alive(config.state_dir) else "no daemon runs"
+    return ok("ledger", str(path), f"{jobs:,} jobs; {working}")
+
+
+def _packages() -> Iterator[Finding]:
+    found = {name: _version_of(name) for name in PACKAGES}
+    if missing := [name for name, number in found.items() if not number]:
+        yield fault("packages", ", ".join(missing), "not installed", f"`pip install {' '.join(missing)}`")
+    if _version_of("onnxruntime") and found["onnxruntime-gpu"]:
+        command = (
+            f"pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu=={found['onnxruntime-gpu']}"
+        )
+        yield fault("packages", "onnxruntime", "stands beside onnxruntime-gpu: both are one module", f"`{command}`")
+    yield ok("packages", "", ", ".join(f"{name} {number}" for name, number in found.items() if number))
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
