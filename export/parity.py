@@ -19,6 +19,7 @@ import torch
 from export.graph import INPUT, OUTPUT, ChainModule, apply, output_names
 from kernels.chain import Chain, describe, parse_chain
 from kernels.picture import Picture
+from kernels.spec import operators
 
 Bytes: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
 Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
@@ -122,6 +123,9 @@ def most_pixels(chain: Chain, case: Case) -> int:
         for step in chain:
             picture = apply(step, picture)
             sizes.append(picture.height * picture.width)
+            measures = operators()[step.name].measures
+            if measures and measures.side:
+                sizes.append(measures.side(dict(step.parameters)) ** 2)
     return case[0] * max(sizes)
 
 

@@ -43,6 +43,12 @@ def _series(values: Values, before: str) -> tuple[Series, ...]:
     return tuple(Series(str(name), int(scale)) for name in inputs for scale in scales)
 
 
+def _side(values: Values) -> int:
+    size = values["size"]
+    assert isinstance(size, int)
+    return size
+
+
 def _gray(values: Values, correlation: float) -> str | None:
     if not values["color_only"] or correlation < GRAY_FROM:
         return None
@@ -51,7 +57,7 @@ def _gray(values: Values, correlation: float) -> str | None:
 
 @measurement(
     "pool_upsample_psnr",
-    Measures(_series, _gray),
+    Measures(_series, _gray, side=_side),
     scales=Integers((1, 2, 4, 8, 16, 32), low=1, high=1024, unit="px", doc="sides of the squares that are averaged"),
     size=Integer(256, low=2, high=4096, unit="px", doc="both sides the picture is resized to (Lanczos) beforehand"),
     inputs=Choices(

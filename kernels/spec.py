@@ -49,12 +49,14 @@ class Measures:
     `series(parameters, before)` names the columns, each a mean squared error on the scale 0..1; `before` are the names
     of the steps that made the picture, or "true". With `guard` there is one column more, and `guard(parameters, value)`
     gives the reason for which a picture with that value is not wanted, or None. `same_size`: the picture is compared
-    with the chain's input pixel by pixel, so no step before may change its size.
+    with the chain's input pixel by pixel, so no step before may change its size. `side(parameters)` is the side of the
+    square to which pictures are resized before they are measured, if they are.
     """
 
     series: Callable[[Values, str], tuple[Series, ...]]
     guard: Callable[[Values, float], str | None] | None = None
     same_size: bool = False
+    side: Callable[[Values], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
