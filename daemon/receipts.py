@@ -42,7 +42,8 @@ def write(ledger: Ledger, job: Job, output: Template, error: DarkroomError, comp
 
 def remove(ledger: Ledger, succeeded: Sequence[tuple[Job, Template]]) -> None:
     """Take away the receipts of jobs that have now succeeded, if darkroom wrote them and nobody changed them."""
-    sources = {receipt_path(job, output): job.path for job, output in succeeded}
+    failed = ledger.once_failed([job.id for job, _ in succeeded])
+    sources = {receipt_path(job, output): job.path for job, output in succeeded if job.id in failed}
     for path, record in ledger.written(list(sources)).items():
         if record.source != sources[path]:
             continue  # of another picture with the same name

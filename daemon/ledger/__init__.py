@@ -257,6 +257,17 @@ class Ledger:
                 found[job.id] = EarlierResult(row[0], row[1], row[2], path_of(row[3]), Fingerprint(*row[4:7]))
         return found
 
+    def once_failed(self, jobs: Sequence[int]) -> set[int]:
+        """Which of these jobs, or of those that other versions of their files had under the same rule, ever failed."""
+        sql = (
+            "SELECT DISTINCT j.id FROM jobs j JOIN jobs k ON k.rule = j.rule AND k.root = j.root"
+            " AND k.relative = j.relative JOIN history h ON h.job = k.id AND h.state = 'failed' WHERE j.id IN ({})"
+        )
+        found = set[int]()
+        for chunk in chunks(jobs):
+            found |= {row[0] for row in self._read(sql.format(",".join("?" * len(chunk))), tuple(chunk))}
+        return found
+
     def history(self, job: int) -> list[tuple[float, State, str]]:
         """Every change of a job, oldest first: (time, state, reason)."""
         rows = self._read("SELECT time, state, reason FROM history WHERE job = ? ORDER BY rowid", (job,))
