@@ -128,9 +128,12 @@ class Run:
         return max((size for _, size in self.memory), default=0)
 
 
-def time_daemon(box: Path, inbox: Path, graphs: Path, rule: str = MOSAIC) -> Run:
-    """Run the real daemon over the backlog with `--once`, on an empty ledger, with one rule (its keys in YAML)."""
-    config = write_config(box, inbox, graphs, rule)
+def time_daemon(box: Path, inbox: Path, graphs: Path, rule: str = MOSAIC, head: str = "") -> Run:
+    """Run the real daemon over the backlog with `--once`, on an empty ledger, with one rule (its keys in YAML).
+
+    `head` are further lines of config.yaml.
+    """
+    config = write_config(box, inbox, graphs, rule, head)
     command = [sys.executable, "-m", "daemon.cli", "run", "--once", "-c", str(config)]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     begun = time.perf_counter()
@@ -149,11 +152,11 @@ def time_daemon(box: Path, inbox: Path, graphs: Path, rule: str = MOSAIC) -> Run
     return Run(ended - begun, ended - ready, memory)
 
 
-def write_config(box: Path, inbox: Path, graphs: Path, rule: str) -> Path:
+def write_config(box: Path, inbox: Path, graphs: Path, rule: str, head: str = "") -> Path:
     """A fresh daemon's folder with one rule, its graph already exported."""
     shutil.copytree(graphs, box / "var" / "graphs")
     config = box / "config.yaml"
-    config.write_text(f"version: 1\nrules: [{{name: bench, watch: {inbox}, {rule}}}]\n")
+    config.write_text(f"version: 1\n{head}\nrules: [{{name: bench, watch: {inbox}, {rule}}}]\n")
     return config
 
 

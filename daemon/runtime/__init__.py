@@ -15,8 +15,9 @@ from daemon.errors import BlockedError, DarkroomError, PermanentError, Transient
 from daemon.runtime.choice import Choice, choose, plan_for, try_device
 from daemon.runtime.devices import AUTO, Device, DeviceFault, EngineError, NotUsable, OutOfMemory, Unproven
 from daemon.runtime.engine import Engine, Outputs, Pixels
-from daemon.runtime.graph import Loaded, load, run
+from daemon.runtime.graph import Loaded, gathered, load, run
 from daemon.runtime.ort import OnnxRuntime
+from daemon.runtime.providers import Plan, tensorrt_rtx
 
 if TYPE_CHECKING:
     from daemon.runtime.tensorrt import Builder
@@ -52,7 +53,7 @@ class Runtime:
     """Graphs by file, opened and proven when first used.
 
     `device` is a name of config.yaml. On the processor `threads` runs go side by side, each on one core; a card is fed
-    by one. `memory` (bytes) bounds the batches of a card, `cache` is where TensorRT's engines are kept (None: none are
+    by one. `memory` (bytes) bounds the batches of a card, `cache` is where engines of TensorRT are kept (None: none are
     built), `tell` gets a line when a device changes under way.
 
     Raises NotUsable for a device that cannot be had: a named one is never replaced; with `auto` another takes over, and
@@ -72,12 +73,14 @@ class Runtime:
         self._engine = engine or OnnxRuntime()
         self._tell = tell
         self._may_degrade = device == AUTO
+        self._cache = cache
         self._choice: Choice = choose(device, self._engine, cache)
         self._base = Device.CUDA if self._choice.device is Device.TENSORRT else self._choice.device
-        self._builder = self._make_builder(cache)
+        self._builder = self._make_builder()
         self._graphs: dict[Path, Loaded] = {}
         self._on_cpu: dict[Path, Loaded] = {}
         self._lost: list[Loaded] = []
+        self._given_up = ""
         self._lock = threading.Lock()
         on_cpu = self._base is Device.CPU
         self.concurrent_runs = threads if on_cpu else 1
@@ -91,7 +94,7 @@ class Runtime:
     @property
     def choice(self) -> str:
         """With `auto`: what was taken and why nothing better, in one line; else ""."""
-        return self._choice.line
+        return self._given_up or self._choice.line
 
     @property
     def label(self) -> str:
@@ -145,9 +148,8 @@ class Runtime:
             return self._graphs[graph]
 
     def _load(self, graph: Path) -> Loaded:
-        gpu = self._choice.gpu
         try:
-            return load(self._engine, graph, plan_for(self._base, gpu))
+            return load(self._engine, graph, self._plan(graph))
         except (Unproven, EngineError) as error:
             why = str(error)
             if not self._may_degrade or self._base is Device.CPU:
@@ -155,6 +157,14 @@ class Runtime:
         loaded = self._load_on_cpu(graph)
         loaded.note = f"runs on the cpu, not on {self._base}: {why}"
         return loaded
+
+    def _plan(self, graph: Path) -> Plan:
+        gpu = self._choice.gpu
+        if self._base is not Device.TENSORRT_RTX or gpu is None or self._cache is None:
+            return plan_for(self._base, gpu)
+        from daemon.runtime.engine_cache import folder_for
+
+        return tensorrt_rtx(folder_for(self._cache, graph, gpu, self._engine.versions(Device.TENSORRT_RTX)))
 
     def _load_on_cpu(self, graph: Path) -> Loaded:
         try:
@@ -164,8 +174,8 @@ class Runtime:
 
     # -- TensorRT ------------------------------------------------------------------------------------------------
 
-    def _make_builder(self, cache: Path | None) -> Builder | None:
-        gpu = self._choice.gpu
+    def _make_builder(self) -> Builder | None:
+        gpu, cache = self._choice.gpu, self._cache
         if not self._choice.tensorrt or gpu is None or cache is None:
             return None
         from daemon.runtime.engine_cache import clear_leftovers
@@ -183,10 +193,8 @@ class Runtime:
             self._builder.saw(loaded.graph, (height, width), loaded.session, loaded.shape_nodes, len(pictures))
             return None
         try:
-            return [
-                built.session.run(np.stack(pictures[start : start + built.most]))
-                for start in range(0, len(pictures), built.most)
-            ]
+            starts = range(0, len(pictures), built.most)
+            return [built.session.run(gathered(built.session, pictures[at : at + built.most])) for at in starts]
         except EngineError as error:
             self._builder.drop(loaded.graph, (height, width), str(error))
             return None
@@ -222,7 +230,7 @@ class Runtime:
                 return
             self._base = Device.CPU
             self._lost += self._graphs.values()  # kept: to free memory of a card that is gone can hang
-            self._graphs, self._builder = {}, None
+            self._graphs, self._builder, self._given_up = {}, None, line
         self._tell(line)
 
     def _run_on_cpu(self, graph: Path, pictures: Sequence[Pixels]) -> list[Outputs]:

@@ -25,7 +25,7 @@ KEEP = 64
 """Folders kept; the one used longest ago goes first. An engine of these graphs has a few megabytes."""
 
 
-def parts_of(graph: Source, gpu: Gpu, bucket: Bucket) -> Mapping[str, str]:
+def parts_of(graph: Source, gpu: Gpu, bucket: Bucket | None) -> Mapping[str, str]:
     """What an engine depends on beside the versions of the libraries."""
     model = graph if isinstance(graph, bytes) else graph.read_bytes()
     options = tensorrt_options(gpu.memory, Path(), Path())
@@ -34,7 +34,7 @@ def parts_of(graph: Source, gpu: Gpu, bucket: Bucket) -> Mapping[str, str]:
         "gpu": gpu.name,
         "capability": str(gpu.capability),
         "driver": gpu.driver,
-        "profile": bucket.key,
+        "profile": bucket.key if bucket else "any",
         "options": json.dumps({name: value for name, value in options.items() if "path" not in name}, sort_keys=True),
     }
 
@@ -42,6 +42,14 @@ def parts_of(graph: Source, gpu: Gpu, bucket: Bucket) -> Mapping[str, str]:
 def key_of(parts: Mapping[str, str]) -> str:
     """SHA-256, in hex, over all parts."""
     return hashlib.sha256(json.dumps(dict(parts), sort_keys=True).encode()).hexdigest()
+
+
+def folder_for(cache: Path, graph: Path, gpu: Gpu, versions: Mapping[str, str]) -> Path:
+    """A folder for what TensorRT-RTX compiles for a graph, any size of picture. It checks what it finds there itself,
+    but names files by parts of graphs, which two graphs may share."""
+    folder = cache / key_of({**versions, **parts_of(graph, gpu, None)})
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def timing_folder(cache: Path) -> Path:

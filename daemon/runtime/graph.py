@@ -72,7 +72,7 @@ def run(loaded: Loaded, pictures: Sequence[Pixels]) -> list[Outputs]:
     if len(pictures) > 1 and loaded.most and pixels > loaded.most:
         return _in_halves(loaded, pictures)
     try:
-        outputs = loaded.session.run(_batch(loaded.session, pictures))
+        outputs = loaded.session.run(gathered(loaded.session, pictures))
     except OutOfMemory:
         if len(pictures) == 1:
             raise
@@ -88,7 +88,8 @@ def _in_halves(loaded: Loaded, pictures: Sequence[Pixels]) -> list[Outputs]:
     return run(loaded, pictures[:half]) + run(loaded, pictures[half:])
 
 
-def _batch(session: Session, pictures: Sequence[Pixels]) -> Pixels:
+def gathered(session: Session, pictures: Sequence[Pixels]) -> Pixels:
+    """Pictures of one shape as a batch, in memory that the device reads fastest. A single one is not copied."""
     if len(pictures) == 1:
         return pictures[0][None]
     return np.stack(pictures, out=session.buffer((len(pictures), *pictures[0].shape)))

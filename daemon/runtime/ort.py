@@ -92,6 +92,11 @@ class OnnxSession:
             self._bound = BoundRunner(session, memory, lambda shrink: _run_options(shrink and shrinks))
 
     @property
+    def native(self) -> Any:
+        """The onnxruntime session itself, for benchmarks."""
+        return self._session
+
+    @property
     def providers(self) -> Sequence[str]:
         """See Session."""
         return list(self._session.get_providers())

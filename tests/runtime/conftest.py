@@ -17,7 +17,13 @@ def mosaic(graphs: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def measuring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A graph that gives numbers and no pictures."""
+    return GraphStore(tmp_path_factory.mktemp("measuring")).ensure(parse_chain("psnr"))
+
+
+@pytest.fixture(scope="session")
 def pooling(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A graph that measures too, all in float32 where pixels are concerned."""
+    """A graph that computes in float32."""
     steps = ["grayscale", {"pool_upsample": {"scale": 8}}]
     return GraphStore(tmp_path_factory.mktemp("pooling")).ensure(parse_chain(steps))

@@ -116,6 +116,15 @@ def test_a_card_gets_large_batches_one_at_a_time_within_the_memory() -> None:
     assert Runtime("cuda", 8, memory=1 << 40, engine=FakeEngine()).batch_pixels == 64_000_000
 
 
+def test_the_plugin_keeps_what_it_compiles_graph_by_graph(tmp_path: Path, mosaic: Path, pooling: Path) -> None:
+    engine = FakeEngine()
+    runtime = Runtime("tensorrt-rtx", 1, cache=tmp_path, engine=engine)
+    for graph in (mosaic, pooling):
+        assert runtime.load(graph) == "" and runtime.device_of(graph) == "tensorrt-rtx"
+    kept = [dict(plan.providers[0][1])["nv_runtime_cache_path"] for plan in engine.opened[-2:]]
+    assert len(set(kept)) == 2 and all(Path(folder).parent == tmp_path for folder in kept)
+
+
 def test_the_probe_is_what_it_says_on_the_processor(tmp_path: Path) -> None:
     """NumPy in float64 and ONNX Runtime agree about it, so that a device that does not is wrong."""
     session, plan = open_bucket(FakeEngine(), probe_graph(), H200, Bucket(24, 40, 2), tmp_path)

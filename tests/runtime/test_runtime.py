@@ -108,6 +108,15 @@ def test_what_was_learned_about_memory_is_used_and_grows_again(pooling: Path) ->
     assert engine.ran[-1] == (Device.CUDA, 8), "others may have given their memory back"
 
 
+def test_measurements_of_halves_are_joined(measuring: Path) -> None:
+    runtime, _ = lines_of("cuda", FakeEngine(room=3 * 48 * 64))
+    batch = pictures(7)
+    ran, expected = runtime.run(measuring, batch), Runtime("cpu", 1).run(measuring, batch)
+    assert ran.pictures is None is expected.pictures and list(ran.measures) == list(expected.measures)
+    for name, numbers in expected.measures.items():
+        assert numbers.shape[0] == 7 and np.array_equal(ran.measures[name], numbers)
+
+
 def test_one_picture_too_large_for_the_card(pooling: Path) -> None:
     engine = FakeEngine(room=2 * 24 * 40)
     runtime, _ = lines_of("auto", engine)
@@ -128,6 +137,7 @@ def test_a_card_that_dies_is_given_up_with_auto(pooling: Path, mosaic: Path) -> 
     assert runtime.run(pooling, pictures(2)).device == "cpu"
     assert runtime.device == "cpu" and runtime.run(mosaic, pictures(1)).device == "cpu"
     (line,) = lines
+    assert line == runtime.choice
     assert line.startswith("cuda stopped working (CUDA failure 700") and "the cpu goes on" in line
 
 
