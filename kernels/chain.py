@@ -120,8 +120,8 @@ def _order(chain: Chain) -> Iterator[Fault]:
             problem = f"{name} compares with the chain's input pixel by pixel, and {resizing[0]} changes the size"
             yield Fault((measured.index, name), problem, f"put {name} before {resizing[0]}")
         if again := [seen[series] for series in measured.series if series in seen]:
-            problem = f"{name} measures again what steps[{again[0]}] measures"
-            yield Fault((measured.index, name), problem, "remove one of them")
+            problem = f"the numbers of {name} have the names of those of steps[{again[0]}]"
+            yield Fault((measured.index, name), problem, "remove one of them, or give it a rule of its own")
         seen |= dict.fromkeys(measured.series, measured.index)
 
 

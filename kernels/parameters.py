@@ -152,7 +152,7 @@ class Integers:
     def parse(self, value: object) -> tuple[int, ...]:
         """`value`, a list or tuple, as ascending ints; raises ParameterError."""
         one = Integer(None, self.low, self.high, self.unit)
-        return tuple(sorted(one.parse(item) for item in _distinct(value, self.range)))
+        return tuple(sorted(one.parse(item) for item in _distinct(_listed(value, self.range))))
 
     @property
     def range(self) -> str:
@@ -175,8 +175,9 @@ class Choices:
     def parse(self, value: object) -> tuple[str, ...]:
         """`value`, a list or tuple, as words; raises ParameterError. YAML's true is the word it was written as."""
         one = Choice(None, self.choices)
-        named = [show(item) if isinstance(item, bool) else item for item in _distinct(value, self.range)]
-        chosen = {one.parse(item) for item in named}
+        items = _listed(value, self.range)
+        named = [show(item) if isinstance(item, bool) else item for item in items]
+        chosen = {one.parse(item) for item in _distinct(named)}
         return tuple(choice for choice in self.choices if choice in chosen)
 
     @property
@@ -192,15 +193,20 @@ class Choices:
 Parameter: TypeAlias = Integer | Number | Choice | Flag | Integers | Choices
 
 
-def _distinct(value: object, wanted: str) -> list[object]:
-    """The items of a list that is not empty and names nothing twice; raises ParameterError."""
+def _listed(value: object, wanted: str) -> list[object]:
+    """The items of a list that is not empty; raises ParameterError."""
     if not isinstance(value, list | tuple):
         raise ParameterError(f"{show(value)} is not a list", f"give {wanted}")
     if not value:
         raise ParameterError("the list is empty", f"give {wanted}")
-    if twice := [item for index, item in enumerate(value) if item in value[:index]]:
-        raise ParameterError(f"{show(twice[0])} stands there twice", "name it once")
     return list(value)
+
+
+def _distinct(items: list[object]) -> list[object]:
+    """The items; raises ParameterError if one is named twice."""
+    if twice := [item for index, item in enumerate(items) if item in items[:index]]:
+        raise ParameterError(f"{show(twice[0])} stands there twice", "name it once")
+    return items
 
 
 def suggest(value: object, names: Iterable[str]) -> str:

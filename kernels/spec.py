@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Operator:
     @property
     def summary(self) -> str:
         """The first line of the documentation."""
-        return self.doc.strip().partition("\n")[0]
+        return self.doc.partition("\n")[0]
 
 
 _registry: dict[str, Operator] = {}
@@ -114,7 +115,8 @@ def _registered(
     def register(function: Function) -> Function:
         if name in _registry:
             raise ValueError(f"two operators are called {name!r}; rename one of them")
-        _registry[name] = Operator(name, MappingProxyType(parameters), function, function.__doc__ or "", check, **kind)
+        doc = inspect.getdoc(function) or ""
+        _registry[name] = Operator(name, MappingProxyType(parameters), function, doc, check, **kind)
         return function
 
     return register

@@ -11,7 +11,19 @@ import pytest
 import yaml
 
 from kernels.chain import ChainError, Fault, Step, canonical, describe, parse_chain
-from kernels.spec import REQUIRED, Choice, Flag, Integer, Number, ParameterError, operator, operators
+from kernels.measuring import series_of
+from kernels.spec import (
+    REQUIRED,
+    Choice,
+    Choices,
+    Flag,
+    Integer,
+    Integers,
+    Number,
+    ParameterError,
+    operator,
+    operators,
+)
 
 
 def faults(raw: object) -> tuple[Fault, ...]:
@@ -42,7 +54,15 @@ def test_optional_parameters_stay_absent() -> None:
     assert step.parameters == (("size", 256),)
 
 
-@pytest.mark.parametrize("text", ["mosaic", "[grayscale, gaussian_blur: {sigma: 2.5}, resize: {width: 7}]"])
+TEXTS = [
+    "mosaic",
+    "[grayscale, gaussian_blur: {sigma: 2.5}, resize: {width: 7}]",
+    "[psnr, mosaic, psnr]",
+    "pool_upsample_psnr: {inputs: [mosaic, true], scales: [32, 3]}",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_canonical_text_reads_back(text: str) -> None:
     chain = parse_chain(yaml.safe_load(text))
     assert parse_chain(json.loads(canonical(chain))) == chain
@@ -51,6 +71,19 @@ def test_canonical_text_reads_back(text: str) -> None:
 def test_describe_says_what_is_not_default() -> None:
     chain = parse_chain(["grayscale", {"gaussian_blur": {"sigma": 3, "linear_light": True}}, {"mosaic": {"block": 8}}])
     assert describe(chain) == "grayscale | gaussian_blur: {linear_light: true, sigma: 3} | mosaic: {block: 8}"
+
+
+STUDY, RESIZE = "pool_upsample_psnr", {"resize": {"size": 8}}
+SCALES, INPUTS = (0, STUDY, "scales"), (0, STUDY, "inputs")
+NAMES = ("true", "gray", "mosaic")
+
+
+def scales(value: object) -> object:
+    return {STUDY: {"scales": value}}
+
+
+def inputs(value: object) -> object:
+    return {STUDY: {"inputs": value}}
 
 
 FAULTS: list[tuple[object, tuple[str | int, ...], str, str]] = [
@@ -81,6 +114,34 @@ FAULTS: list[tuple[object, tuple[str | int, ...], str, str]] = [
     ([{True: {}}], (0,), "not a step", "name: {parameters}"),
     ([["mosaic"]], (0,), "not a step", "name: {parameters}"),
     ([{"mosaic": {True: 8}}], (0, "mosaic", "True"), "no parameter true", "known: block"),
+    # Lists.
+    (scales(8), SCALES, "8 is not a list", "a list of 1–1024 px"),
+    (scales([]), SCALES, "the list is empty", "a list of 1–1024 px"),
+    (scales([1, 2, 1]), SCALES, "1 stands there twice", "once"),
+    (scales([0, 2]), SCALES, "0 is out of range", "1–1024 px"),
+    (scales([2, 1025]), SCALES, "1025 is out of range", "1–1024 px"),
+    (scales([2.0]), SCALES, "2.0 is not a whole number", "1–1024 px"),
+    (scales([True, 2]), SCALES, "true is not a whole number", "1–1024 px"),
+    (scales([[1, 2]]), SCALES, "[1, 2] is not a whole number", "1–1024 px"),
+    (scales("124"), SCALES, "'124' is not a list", "a list of 1–1024 px"),
+    (scales({1: 2}), SCALES, "{1: 2} is not a list", "a list of 1–1024 px"),
+    (scales(None), SCALES, "nothing is not a list", "a list of 1–1024 px"),
+    (inputs("gray"), INPUTS, "'gray' is not a list", "a list of true | gray | mosaic"),
+    (inputs(True), INPUTS, "true is not a list", "a list of true | gray | mosaic"),
+    (inputs([]), INPUTS, "the list is empty", "a list of true | gray | mosaic"),
+    (inputs(["gray", "gray"]), INPUTS, "'gray' stands there twice", "once"),
+    (inputs([True, "true"]), INPUTS, "'true' stands there twice", "once"),
+    (inputs(["grey"]), INPUTS, "'grey' is not known", "did you mean gray? known: true, gray, mosaic"),
+    (inputs([False]), INPUTS, "'false' is not known", "known: true, gray, mosaic"),
+    (inputs([1]), INPUTS, "1 is not known", "known: true, gray, mosaic"),
+    (inputs([["gray"]]), INPUTS, "['gray'] is not known", "known: true, gray, mosaic"),
+    # Where measurements stand.
+    ([RESIZE, "psnr"], (1, "psnr"), "resize changes the size", "put psnr before resize"),
+    (["mosaic", RESIZE, "grayscale", "psnr"], (3, "psnr"), "resize changes the size", "put psnr before resize"),
+    (["psnr", "psnr"], (1, "psnr"), "names of those of steps[0]", "remove one"),
+    (["mosaic", "psnr", STUDY, "psnr"], (3, "psnr"), "names of those of steps[1]", "remove one"),
+    ([STUDY, {STUDY: {"size": 128}}], (1, STUDY), "names of those of steps[0]", "a rule of its own"),
+    ([STUDY, "mosaic", STUDY], (2, STUDY), "names of those of steps[0]", "a rule of its own"),
 ]
 
 
@@ -91,6 +152,40 @@ def test_a_fault_says_where_what_and_what_to_do(raw: object, path: Any, problem:
     assert problem in fault.problem
     assert remedy in fault.remedy
     assert "\n" not in str(fault)
+
+
+def test_the_word_true_is_read_as_yaml_reads_it() -> None:
+    """In a list of words, true is one of them, quoted or not; the order is that of the words."""
+    for text in ("[true, gray]", "['true', gray]", "[gray, true]", "[gray, yes]"):
+        (step,) = parse_chain(yaml.safe_load(f"{STUDY}: {{inputs: {text}}}"))
+        assert dict(step.parameters)["inputs"] == ("true", "gray")
+
+
+def test_scales_are_put_in_order() -> None:
+    assert parse_chain(scales([32, 1, 8])) == parse_chain(scales((1, 8, 32)))
+    assert canonical(parse_chain(scales([32, 1, 8]))) == canonical(parse_chain(scales([1, 8, 32])))
+
+
+def test_lists_are_described_as_yaml_reads_them_back() -> None:
+    chain = parse_chain({STUDY: {"inputs": ["true", "mosaic"], "scales": [16, 2], "size": 256}})
+    assert describe(chain) == "pool_upsample_psnr: {inputs: [true, mosaic], scales: [2, 16]}"
+    assert parse_chain(yaml.safe_load(describe(chain))) == chain
+    assert describe(parse_chain(STUDY)) == STUDY
+
+
+MEASURING = [
+    (["psnr", "mosaic", "psnr", "grayscale", "psnr"], ["true", "mosaic", "mosaic | grayscale"]),
+    (["psnr", RESIZE], ["true"]),
+    ([RESIZE, {STUDY: {"scales": [4], "inputs": ["gray"]}}], ["gray 4"]),
+    ([scales([1, 2]), "mosaic", scales([4])], [f"{name} {s}" for t in ((1, 2), (4,)) for name in NAMES for s in t]),
+    (["mosaic"], []),
+]
+
+
+@pytest.mark.parametrize(("steps", "names"), MEASURING, ids=[str(steps)[:60] for steps, _ in MEASURING])
+def test_where_measurements_may_stand_and_what_their_numbers_are_called(steps: object, names: list[str]) -> None:
+    series = series_of(parse_chain(steps))
+    assert [each.input if each.scale is None else f"{each.input} {each.scale}" for each in series] == names
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -109,11 +204,14 @@ def test_parameters_describe_themselves() -> None:
     assert Number(REQUIRED, 0.1, 100, "px").describe() == "0.1–100 px, required"
     assert Choice("zero", ("reflect", "zero")).describe() == "reflect | zero, default zero"
     assert Flag(False).describe() == "true | false, default false"
+    assert Integers((1, 2), 1, 64, "px").describe() == "a list of 1–64 px, default [1, 2]"
+    assert Choices(("true",), ("true", "gray")).describe() == "a list of true | gray, default [true]"
 
 
 def test_every_operator_documents_itself() -> None:
-    assert {"mosaic", "gaussian_blur", "pool_upsample", "grayscale", "resize"} <= set(operators())
+    assert {"mosaic", "gaussian_blur", "pool_upsample", "grayscale", "resize", "psnr", STUDY} <= set(operators())
     for known in operators().values():
+        assert "\n    " not in known.doc, "the indentation of the source"
         assert known.summary.endswith((".", ")")) or ":" in known.summary
         assert all(parameter.doc for parameter in known.parameters.values())
 
