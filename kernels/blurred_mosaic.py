@@ -71,10 +71,10 @@ def _of_pixels(levels: Tensor, rows: Floats) -> Tensor:
 def _blurred(size: int) -> Floats:
     """B before pooling, for scale 1: size × ⌈size/16⌉.
 
-    As in `gaussian_blur`: a picture too small to be mirrored as far as the taps reach has its rim repeated.
+    A picture too small to be mirrored once as far as the taps reach is a single cell, and nothing else can be met.
     """
     radius = TAPS // 2
-    beyond = np.pad(np.arange(size), radius, mode="reflect" if size > radius else "edge")
+    beyond = np.pad(np.arange(size), radius, mode="reflect")
     rows = np.zeros((size, cell_count(size, BLOCK)))
     for offset, tap in enumerate(gaussian_taps(SIGMA, TAPS)):
         np.add.at(rows, (np.arange(size), beyond[offset : offset + size] // BLOCK), tap)

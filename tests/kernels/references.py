@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,12 +54,8 @@ def separable(levels: Array, taps: Array, border: str) -> Array:
 
 def cell_means(levels: Array, block: int) -> Array:
     height, width, _ = levels.shape
-    return np.array(
-        [
-            [levels[i : i + block, j : j + block].mean(axis=(0, 1)) for j in range(0, width, block)]
-            for i in range(0, height, block)
-        ]
-    )
+    rows = np.stack([levels[i : i + block].mean(axis=0) for i in range(0, height, block)])
+    return np.stack([rows[:, j : j + block].mean(axis=1) for j in range(0, width, block)], axis=1)
 
 
 def enlarge(small: Array, block: int, height: int, width: int) -> Array:
@@ -107,3 +104,24 @@ def gaussian_blur(
     if linear_light:
         return from_light(separable(to_light(levels), taps, border))
     return separable(levels, taps, border)
+
+
+def study_inputs(picture: Bytes) -> dict[str, Array]:
+    """The three inputs of the study (mission S3) at full size, on the scale 0..1; the first is the true picture."""
+    true = picture / 255
+    return {"true": true, "gray": grayscale(true), "mosaic": gaussian_blur(pool_upsample(true, 16), 4)}
+
+
+def study_errors(picture: Bytes, scales: Sequence[int]) -> dict[tuple[str, int], float]:
+    """The mean squared error of every input of the study at every scale."""
+    inputs = study_inputs(picture)
+    return {
+        (name, scale): float(np.mean((pool_upsample(values, scale) - inputs["true"]) ** 2))
+        for name, values in inputs.items()
+        for scale in scales
+    }
+
+
+def correlation(picture: Bytes) -> float:
+    """The mean of the 3×3 matrix of correlations between the channels."""
+    return float(np.corrcoef(picture.reshape(-1, 3).T).mean())
