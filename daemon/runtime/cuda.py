@@ -6,6 +6,7 @@ Bytes go both ways, a quarter of what float32 would move over the bus.
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ KEEP = 4
 """Pinned buffers kept for the next batch. To pin memory takes milliseconds: about as long as to copy it."""
 SHAPES = 512  # shapes whose outputs' sizes are remembered
 
+_CORE = re.compile(r"(?:CUDA|CUBLAS|CUDNN) failure [^;\n]+|Failed to allocate memory[^;\n]+")
+"""What matters of a message; source files and signatures stand around it."""
 _NO_MEMORY = ("failed to allocate memory", "out of memory", "cudaerrormemoryallocation", "alloc_failed")
 _FAULT = ("cuda failure", "cuda error", "cudaerror", "cublas failure", "cublas_status", "cudnn failure", "cudnn_status")
 
@@ -30,10 +33,11 @@ def translated(error: Exception) -> EngineError:
 
     They differ in their words alone: all are of one class (onnxruntime #16307).
     """
-    text, first = str(error).lower(), first_line(error)
+    text, found = str(error).lower(), _CORE.search(str(error))
+    told = found.group().strip() if found else first_line(error)
     if any(sign in text for sign in _NO_MEMORY):
-        return OutOfMemory(first)
-    return DeviceFault(first) if any(sign in text for sign in _FAULT) else EngineError(first)
+        return OutOfMemory(told)
+    return DeviceFault(told) if any(sign in text for sign in _FAULT) else EngineError(told)
 
 
 class _Slab:

@@ -100,25 +100,28 @@ class Bucket:
 
 
 def tensorrt_options(limit: int, engines: Path, timing: Path) -> Options:
-    """Options of the TensorRT provider, without profiles; the folders hold built engines and measured kernel times."""
+    """Options of the TensorRT provider, without profiles; the folders hold built engines and measured kernel times.
+
+    Its flags are the words True and False; it refuses to start on 1 and 0.
+    """
     return {
         "device_id": "0",
-        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": str(engines),
         # Shared by all engines of one card and version: it made builds of 34.6 s take 7.7 s (onnxruntime #14767).
-        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": str(timing),
         # Times of another card must be refused, not used (this is the default; it is what the key relies on).
-        "trt_force_timing_cache": "0",
+        "trt_force_timing_cache": "False",
         "trt_max_workspace_size": str(int(limit * WORKSPACE_SHARE)),
         # Full precision: levels must not differ from PyTorch's. TF32 has no option; NVIDIA_TF32_OVERRIDE turns it off.
-        "trt_fp16_enable": "0",
-        "trt_bf16_enable": "0",
-        "trt_int8_enable": "0",
+        "trt_fp16_enable": "False",
+        "trt_bf16_enable": "False",
+        "trt_int8_enable": "False",
         # One build at a time leaves the card to the pictures that CUDA serves meanwhile.
-        "trt_force_sequential_engine_build": "1",
+        "trt_force_sequential_engine_build": "True",
         # A captured graph replays fixed addresses (onnxruntime #19818); buffers here come and go with the batches.
-        "trt_cuda_graph_enable": "0",
+        "trt_cuda_graph_enable": "False",
     }
 
 

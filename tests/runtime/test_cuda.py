@@ -129,6 +129,17 @@ def test_errors_are_told_apart_by_their_words(text: str, kind: type[Exception]) 
     assert type(error) is kind and "\n" not in str(error)
 
 
+def test_what_matters_of_an_error_is_told() -> None:
+    text = (
+        "/onnxruntime_src/core/providers/cuda/cuda_execution_provider_info.cc:63 FromProviderOptions() "
+        '[ONNXRuntimeError] : 1 : FAIL : Failed to parse provider option "device_id": CUDA failure 36: API call is not supported in the '
+        "installed CUDA driver ; GPU=-1 ; hostname=a ; file=b ; line=70 ; expr=cudaGetDeviceCount(&num_devices);"
+    )
+    assert str(translated(RuntimeError(text))) == (
+        "CUDA failure 36: API call is not supported in the installed CUDA driver"
+    )
+
+
 def test_the_processor_has_no_pinned_memory(mosaic: Path) -> None:
     runtime = Runtime("cpu", 1)
     assert runtime.run(mosaic, list(pattern((3, 20, 30)))).device == "cpu"

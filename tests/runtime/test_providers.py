@@ -42,7 +42,9 @@ def test_tensorrt_stands_on_cuda_and_has_a_profile() -> None:
     assert (options["trt_engine_cache_path"], options["trt_timing_cache_path"]) == ("/engines", "/timing")
     assert options["trt_profile_min_shapes"] == "input:1x480x640x3"
     assert options["trt_profile_opt_shapes"] == options["trt_profile_max_shapes"] == "input:52x480x640x3"
-    assert {options[f"trt_{kind}_enable"] for kind in ("fp16", "bf16", "int8")} == {"0"}
+    assert {options[f"trt_{kind}_enable"] for kind in ("fp16", "bf16", "int8")} == {"False"}
+    flags = {value for name, value in options.items() if name.endswith("_enable") or "_force_" in name}
+    assert flags == {"True", "False"}, "onnxruntime takes these words and no numbers"
     assert plan.size == (480, 640)
     without = providers.tensorrt(100 * GIB, Path("/engines"), Path("/timing"), BUCKET, explicit=False)
     assert not any("profile" in name for name in options_of(without, Device.TENSORRT))
