@@ -118,6 +118,18 @@ def test_operators(box: Box) -> None:
     assert "did you mean mosaic?" in refused(box, "operators", "mosiac", status=2)
 
 
+def test_operators_tells_of_lists(box: Box) -> None:
+    lines = box.darkroom("operators", "pool_upsample_psnr").stdout.splitlines()
+    parameters = [line.strip().partition("; ") for line in lines if line.startswith("    ")]
+    assert [range_and_default for range_and_default, _, _ in parameters] == [
+        "scales: a list of 1–1024 px, default [1, 2, 4, 8, 16, 32]",
+        "size: 2–4096 px, default 256",
+        "inputs: a list of true | gray | mosaic, default [true, gray, mosaic]",
+        "color_only: true | false, default true",
+    ]
+    assert all(meaning for _, _, meaning in parameters)
+
+
 def test_export(box: Box) -> None:
     done = box.darkroom("export", "-o", "there/deep")
     assert box.files("there/deep") == ["mosaic.onnx", "parity.json"] and "parity passed" in done.stdout

@@ -30,7 +30,7 @@ SETS: dict[str, list[dict[str, object]]] = {
     ],
     "pool_upsample": [{}, {"scale": 1}, {"scale": 100}],
     "resize": [{"size": 256}, {"width": 33, "height": 70}, {"size": 1}],
-    "pool_upsample_psnr": [{}, {"scales": [1, 3, 20, 100], "size": 48, "inputs": ["mosaic", "gray"]}],
+    "pool_upsample_psnr": [{}, {"scales": [1, 7, 100, 512], "size": 600, "inputs": ["mosaic", "gray"]}],
 }
 STEPS: list[object] = [{name: parameters} for name in operators() for parameters in SETS.get(name, [{}])]
 STEPS.append([{"mosaic": {"block": 5}}, "psnr", "grayscale", "psnr", {"pool_upsample_psnr": {"size": 32}}])
@@ -138,6 +138,7 @@ def test_parity_finds_a_wrong_graph(graph: Graph) -> None:
 def test_parity_stays_within_memory() -> None:
     assert most_pixels(parse_chain({"resize": {"width": 3000}}), (1, 57, 1)) == 3000 * 3000 * 57
     assert most_pixels(parse_chain("mosaic"), (7, 2, 3)) == 42
+    assert most_pixels(parse_chain(["mosaic", {"pool_upsample_psnr": {"size": 4096}}]), (2, 1, 57)) == 2 * 4096**2
 
 
 def test_export_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
