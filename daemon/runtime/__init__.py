@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from daemon.errors import BlockedError, DarkroomError, PermanentError, TransientError
 from daemon.runtime.choice import Choice, choose, plan_for, try_device
@@ -18,6 +15,7 @@ from daemon.runtime.engine import Engine, Outputs, Pixels
 from daemon.runtime.graph import Loaded, gathered, load, run
 from daemon.runtime.ort import OnnxRuntime
 from daemon.runtime.providers import Plan, tensorrt_rtx
+from daemon.runtime.ran import Ran, joined
 
 if TYPE_CHECKING:
     from daemon.runtime.tensorrt import Builder
@@ -33,20 +31,10 @@ BYTES_PER_PIXEL, BATCHES_IN_FLIGHT = 9, 4
 """Of a batch, in the memory that `runtime.memory` bounds: one being decoded, one that waits, one that runs, one that
 is encoded."""
 
+REST = 60.0
+"""Seconds in which a named card that stopped working is not tried again."""
+
 Tell: TypeAlias = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What a graph gave for a batch, and the device that it really ran on.
-
-    `pictures` are uint8 H×W×3 results, or None where the chain only measures. `measures` are the graph's other outputs
-    by name, float32 with one row a picture.
-    """
-
-    pictures: Sequence[Pixels] | None
-    device: str
-    measures: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 class Runtime:
@@ -81,6 +69,7 @@ class Runtime:
         self._on_cpu: dict[Path, Loaded] = {}
         self._lost: list[Loaded] = []
         self._given_up = ""
+        self._rests_until = 0.0
         self._lock = threading.Lock()
         on_cpu = self._base is Device.CPU
         self.concurrent_runs = threads if on_cpu else 1
@@ -94,7 +83,7 @@ class Runtime:
     @property
     def choice(self) -> str:
         """With `auto`: what was taken and why nothing better, in one line; else ""."""
-        return self._given_up or self._choice.line
+        return self._choice.line and (self._given_up or self._choice.line)
 
     @property
     def label(self) -> str:
@@ -121,6 +110,8 @@ class Runtime:
         BlockedError when a named card no longer works.
         """
         loaded = self._loaded(graph)
+        if time.monotonic() < self._rests_until:
+            raise BlockedError(self._given_up)  # a batch is halved to find the picture at fault: none is
         try:
             parts = self._on_engine(loaded, pictures)
             device = Device.TENSORRT
@@ -133,7 +124,7 @@ class Runtime:
         except EngineError as error:
             raise PermanentError(f"the graph could not run it ({error})") from error
         loaded.used = device
-        return _ran(parts, device)
+        return joined(parts, device)
 
     def close(self, timeout: float = 1.0) -> bool:
         """Build no more engines. False if a build goes on, which nothing can stop but the end of the process."""
@@ -220,7 +211,9 @@ class Runtime:
             raise PermanentError(f"the graph could not run it ({error})") from error
         remedy = "start darkroom again; if that does not help, see what `nvidia-smi` and `dmesg` say"
         if not self._may_degrade:
-            raise BlockedError(f"{self._base} stopped working ({error}); {remedy}") from error
+            self._given_up = f"{self._base} stopped working ({error}); {remedy}"
+            self._rests_until = time.monotonic() + REST
+            raise BlockedError(self._given_up) from error
         self._give_up_card(f"{self._base} stopped working ({error}): the cpu goes on; {remedy}")
         return self._run_on_cpu(graph, pictures)
 
@@ -250,13 +243,3 @@ def _card_batch(memory: int) -> int:
 def _not_proven(graph: Path, device: Device, why: str) -> str:
     remedy = "remove the file, it is built again" if device is Device.CPU else "write `device: auto`, or another device"
     return f"{graph}: cannot be used on {device}: {why}; {remedy}"
-
-
-def _ran(parts: Sequence[Outputs], device: Device) -> Ran:
-    measures: dict[str, NDArray[Any]] = {
-        name: parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts])
-        for name in parts[0]
-        if name != "output"
-    }
-    pictures = [picture for part in parts for picture in part["output"]] if "output" in parts[0] else None
-    return Ran(pictures, str(device), measures)

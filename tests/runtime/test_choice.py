@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
-from daemon.runtime import CPU_BATCH_PIXELS, Runtime
+from daemon.runtime import CPU_BATCH_PIXELS, Runtime, providers
 from daemon.runtime.choice import choose
-from daemon.runtime.devices import Device, NotUsable
+from daemon.runtime.devices import PROVIDERS, Device, NotUsable, Unproven
+from daemon.runtime.ort import OnnxRuntime
 from daemon.runtime.proof import Expectation, prove
 from daemon.runtime.providers import Bucket
 from daemon.runtime.tensorrt import open_bucket
 from export.probe import probe_golden, probe_graph
 from tests.runtime.fakes import H200, FakeEngine
+from tests.runtime.test_outside import works
 
 CARDS = [Device.CUDA, Device.TENSORRT, Device.TENSORRT_RTX]
 NO_DRIVER = dict.fromkeys(CARDS, "there is no NVIDIA driver")
@@ -114,6 +117,20 @@ def test_a_card_gets_large_batches_one_at_a_time_within_the_memory() -> None:
     assert runtime.concurrent_runs == 1 and runtime.label == "cuda (NVIDIA H200)"
     assert runtime.batch_pixels == (1 << 30) // 36
     assert Runtime("cuda", 8, memory=1 << 40, engine=FakeEngine()).batch_pixels == 64_000_000
+
+
+def test_the_real_engine_falls_back_silently_and_is_caught() -> None:
+    """No fake: this ONNX Runtime lists CUDA, opens the session without a word, and would compute on the processor."""
+    if works("cuda"):
+        pytest.skip("cuda works on this machine")
+    onnxruntime.set_default_logger_severity(4)
+    assert PROVIDERS[Device.CUDA] in onnxruntime.get_available_providers()
+    plan = providers.cuda(1 << 30)
+    session = OnnxRuntime().open(probe_graph(), plan)
+    with pytest.raises(
+        Unproven, match="cuda was asked for, but the session silently fell back to CPUExecutionProvider"
+    ):
+        prove(session, plan, Expectation())
 
 
 def test_the_plugin_keeps_what_it_compiles_graph_by_graph(tmp_path: Path, mosaic: Path, pooling: Path) -> None:

@@ -146,8 +146,10 @@ def test_jobs_wait_when_a_named_card_dies(pooling: Path) -> None:
     runtime, _ = lines_of("cuda", engine)
     runtime.load(pooling)
     engine.dead = True
-    with pytest.raises(BlockedError, match=r"cuda stopped working .*start darkroom again"):
-        runtime.run(pooling, pictures(2))
+    for _ in range(3):
+        with pytest.raises(BlockedError, match=r"cuda stopped working .*start darkroom again"):
+            runtime.run(pooling, pictures(2))
+    assert len(engine.opened) == 3, "the probe at the start, the graph, and the probe once more: not for every picture"
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])
