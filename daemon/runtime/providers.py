@@ -42,7 +42,7 @@ class Plan:
 
 
 def cpu() -> Plan:
-    """The processor. Threads and arena are set for every session alike; see onnx.py."""
+    """The processor. Threads and arena are set for every session alike; see ort.py."""
     return Plan(Device.CPU, ((PROVIDERS[Device.CPU], {}),))
 
 
