@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from skimage import data
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "adding-an-operator.md"
 PACKAGES = ("kernels", "export", "daemon")
-EXAMPLES = {"invert.py": "strength", "mirror.py": "columns"}
+EXAMPLES = {"invert.py": "strength", "mirror.py": "columns", "luma_psnr.py": "measurement"}
 """The files that the page's Python blocks become, and a word by which each block is known."""
 
 
@@ -97,3 +98,36 @@ def test_it_computes_what_it_says(checkout: Checkout) -> None:
         result = cv2.imread(str(checkout.folder / name))
         assert result is not None
         assert np.array_equal(result, pixels), steps
+
+
+def test_a_measurement_is_exported_and_agrees_with_pytorch(checkout: Checkout) -> None:
+    config = checkout.folder / "measuring.yaml"
+    rule = "{name: a, watch: in, steps: [invert: {strength: 0.5}, luma_psnr], report: out}"
+    config.write_text(f"version: 1\nrules: [{rule}]\n", encoding="utf-8")
+    done = checkout.darkroom("export", "-c", config.name, "-o", "exported")
+    assert done.returncode == 0, done.stderr
+    (report,) = json.loads((checkout.folder / "exported/parity.json").read_text(encoding="utf-8"))
+    assert report["passed"] is True
+    assert "measurements within" in done.stdout
+
+
+def test_a_measurement_gives_its_number(checkout: Checkout) -> None:
+    photograph = np.ascontiguousarray(data.chelsea()[40:157, 100:251])
+    assert cv2.imwrite(str(checkout.folder / "cat.png"), photograph[..., ::-1])
+    done = checkout.darkroom("apply", "[invert: {strength: 0.5}, luma_psnr]", "cat.png", "-o", "half.png")
+    assert done.returncode == 0, done.stderr
+    written = cv2.imread(str(checkout.folder / "half.png"))
+    assert written is not None
+    difference = (written[..., ::-1].astype(float) - photograph) @ [0.299, 0.587, 0.114] / 255
+    told = json.loads((checkout.folder / "half.png.json").read_text(encoding="utf-8"))
+    (number,) = told["measurements"]
+    assert (number["input"], number["scale"]) == ("luma of invert", None)
+    assert number["mse"] == pytest.approx(np.mean(difference**2), rel=1e-5)
+    assert number["psnr"] == pytest.approx(-10 * np.log10(np.mean(difference**2)), abs=1e-3)
+    assert f"{number['psnr']:.2f} dB" in done.stdout
+
+
+def test_a_measurement_that_needs_the_same_size_says_so(checkout: Checkout) -> None:
+    done = checkout.darkroom("apply", "[resize: {size: 9}, luma_psnr]", "cat.png", "-o", "small.png")
+    assert done.returncode == 2
+    assert "put luma_psnr before resize" in done.stderr
