@@ -131,6 +131,8 @@ def test_parity_finds_a_wrong_graph(graph: Graph) -> None:
     report = measure(parse_chain("mosaic"), graph("grayscale"), QUICK)
     assert not report.passed
     assert "FAILED" in report.table()
+    numbers = measure(parse_chain({"pool_upsample_psnr": {"size": 128}}), graph("pool_upsample_psnr"), QUICK[3:5])
+    assert not numbers.passed and numbers.apart > 0.01
     smaller = measure(parse_chain("mosaic"), graph({"resize": {"size": 1}}), QUICK[3:])
     assert smaller.worst == 256
 
