@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = "NDArray[np.float64]"
 
+PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # of channels; the last three are the pairs of channels
 EXACT = 256  # squares of levels that may be added in float32 without rounding: 256 · 255² < 2²⁴
 EXACT_SCALE = 256  # side of the largest cell whose levels may be added so: 256² · 255 < 2²⁴
 
@@ -37,17 +38,17 @@ class CellSums:
         return self._sums[scale]
 
     def products(self, scale: int) -> Tensor:
-        """Σ S·Sᵀ/n over the cells, S taken as a vector of three channels: float64 N×3×3."""
+        """Σ S·Sᵀ/n over the cells, S a vector of three channels: the six entries named by PRODUCTS, float64 N×6."""
         if scale not in self._products:
             self._products[scale] = _pixel_products(self.at(1)) if scale == 1 else self._cell_products(scale)
         return self._products[scale]
 
     def _cell_products(self, scale: int) -> Tensor:
-        sums = self.at(scale).double()
-        if self.size % scale == 0:
-            flat = sums.flatten(2)
-            return flat @ flat.transpose(1, 2) / scale**2
-        return self.means(scale).flatten(2) @ sums.flatten(2).transpose(1, 2)
+        sums = self.at(scale).double().flatten(2)
+        whole = self.size % scale == 0
+        matrix = (sums if whole else self.means(scale).flatten(2)) @ sums.transpose(1, 2)
+        entries = matrix.flatten(1).index_select(1, torch.tensor([3 * i + j for i, j in PRODUCTS]))
+        return entries / scale**2 if whole else entries
 
     def means(self, scale: int) -> Tensor:
         """S/n, the mean of each cell: float64 N×3×g×g."""
@@ -77,16 +78,15 @@ def _summed(sums: Tensor, step: int) -> Tensor:
 
 
 def _pixel_products(levels: Tensor) -> Tensor:
-    """Σ T·Tᵀ over the pixels of N×3×h×w whole levels: float64 N×3×3. Twice as fast as a product of float64 planes."""
+    """Σ T·Tᵀ over the pixels of N×3×h×w whole levels: float64 N×6. Twice as fast as a product of float64 planes."""
     flat = levels.flatten(2)
     if beyond := -flat.shape[2] % EXACT:
         flat = F.pad(flat, (0, beyond))
     rows = flat.reshape(flat.shape[0], 3, -1, EXACT)
     squares = (rows * rows).sum(3).double().sum(2)
-    red, green, blue = rows[:, 0], rows[:, 1], rows[:, 2]
-    rg, rb, gb = ((one * other).sum(2).double().sum(1) for one, other in ((red, green), (red, blue), (green, blue)))
-    entries = (squares[:, 0], rg, rb, rg, squares[:, 1], gb, rb, gb, squares[:, 2])
-    return torch.stack(entries, 1).reshape(-1, 3, 3)
+    red, green, blue = (rows[:, channel : channel + 1] for channel in range(3))
+    crossed = [(one * other).sum(3).double().sum(2) for one, other in ((red, green), (red, blue), (green, blue))]
+    return torch.cat((squares, *crossed), 1)
 
 
 def _largest_prime(number: int) -> int:

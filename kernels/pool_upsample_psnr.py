@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from kernels.backend import torch
 from kernels.blurred_mosaic import distance_from_mosaic
-from kernels.cell_sums import CellSums
+from kernels.cell_sums import PRODUCTS, CellSums
 from kernels.color import LUMA
 from kernels.picture import Picture
 from kernels.resize import square_levels
@@ -83,7 +83,7 @@ def pool_upsample_psnr(
     """
     sums = CellSums(square_levels(picture, size), size)
     products = torch.stack([sums.products(scale) for scale in scales], 1)
-    scatter = _trace(sums.products(1))[:, None] - _trace(products)
+    scatter = _squares(sums.products(1))[:, None] - _squares(products)
     distances = {"gray": lambda: _from_luma(products), "mosaic": lambda: distance_from_mosaic(sums, scales)}
     squares = [scatter + distances[name]() if name in distances else scatter for name in inputs]
     errors = torch.cat(squares, 1) / (65025.0 * 3 * size * size)
@@ -99,7 +99,7 @@ def _from_luma(products: Tensor) -> Tensor:
     """
     luma = [thousandths / 1000 for thousandths in LUMA]
     weights = [luma[i] + luma[j] - 3 * luma[i] * luma[j] for i, j in PAIRS]
-    return (_squared_differences(products) * torch.tensor(weights, dtype=torch.float64)).sum(-1)
+    return _squared_differences(products) @ torch.tensor(weights, dtype=torch.float64)
 
 
 def _correlation(sums: CellSums) -> Tensor:
@@ -108,27 +108,23 @@ def _correlation(sums: CellSums) -> Tensor:
     Where it is not defined, a channel without contrast correlates with its equals and with no other.
     """
     mean, products = sums.channel_means(), sums.products(1) / sums.size**2
-    covariance = products - mean[:, :, None] * mean[:, None, :]
-    first, second = _pairs()
-    variance = covariance.diagonal(dim1=1, dim2=2)
-    spread = (variance[:, first] * variance[:, second]).clamp(min=0).sqrt()
+    first, second = (torch.tensor(side) for side in zip(*PRODUCTS, strict=True))
+    covariance = products - mean.index_select(1, first) * mean.index_select(1, second)
+    variance, paired = covariance[:, :3].clamp(min=0), covariance[:, 3:]
+    spread = (variance.index_select(1, first[3:]) * variance.index_select(1, second[3:])).sqrt()
     equal = (_squared_differences(products) == 0).double()
-    correlations = torch.where(spread > 1e-9, covariance[:, first, second] / spread, equal)
+    correlations = torch.where(spread > 1e-9, paired / spread, equal)
     return (3 + 2 * correlations.sum(1)) / 9
 
 
+def _squares(products: Tensor) -> Tensor:
+    """The squares of all channels together, from …×6 products."""
+    return products @ torch.tensor([1.0, 1, 1, 0, 0, 0], dtype=torch.float64)
+
+
 def _squared_differences(products: Tensor) -> Tensor:
-    """Σ (ci − cj)² of the pairs of channels, from …×3×3 products: …×3."""
-    squares = products.diagonal(dim1=-2, dim2=-1)
-    first, second = _pairs()
-    return squares[..., first] + squares[..., second] - 2 * products[..., first, second]
-
-
-def _pairs() -> tuple[Tensor, Tensor]:
-    """The first and the second channels of PAIRS."""
-    first, second = zip(*PAIRS, strict=True)
-    return torch.tensor(first), torch.tensor(second)
-
-
-def _trace(products: Tensor) -> Tensor:
-    return products.diagonal(dim1=-2, dim2=-1).sum(-1)
+    """Σ (ci − cj)² of the PAIRS of channels, from …×6 products: …×3."""
+    columns = [[0.0] * len(PRODUCTS) for _ in PAIRS]
+    for pair, (i, j) in enumerate(PAIRS):
+        columns[pair][i], columns[pair][j], columns[pair][3 + pair] = 1, 1, -2
+    return products @ torch.tensor(columns, dtype=torch.float64).T
