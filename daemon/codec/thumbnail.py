@@ -23,6 +23,14 @@ def resized(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def averaged(levels: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
+    """The mean of each scale × scale cell of float32 H×W×C; `scale` divides both sides."""
+    height, width, channels = levels.shape
+    size = (width // scale, height // scale)
+    means = cv2.resize(levels, size, interpolation=cv2.INTER_AREA)  # a plain mean where the factor is whole
+    return np.asarray(means, np.float32).reshape(height // scale, width // scale, channels)
+
+
 def blurred(levels: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Float32 H×W×3 blurred by a Gaussian of `sigma` pixels, cut at 4σ, its border reflected without the rim."""
     taps = 2 * int(np.ceil(4 * sigma)) + 1
@@ -35,7 +43,7 @@ def encoded(pixels: Pixels) -> tuple[str, bytes]:
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if max(image.size) <= _PNG_SIDE:
-        image.save(buffer, "PNG", optimize=True)
+        image.save(buffer, "PNG")
         return "image/png", buffer.getvalue()
     image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return "image/jpeg", buffer.getvalue()

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.codec.thumbnail import blurred, encoded, resized
+from daemon.codec.thumbnail import averaged, blurred, encoded, resized
 from kernels.spec import Series
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -88,6 +88,9 @@ def made_inputs(true: Pixels, names: set[str]) -> dict[str, Levels]:
 
 def pooled(levels: Levels, scale: int) -> Levels:
     """The mean of each scale × scale cell of H×W×C: ⌈H/scale⌉×⌈W/scale⌉×C. The last cells may be partial."""
+    height, width = levels.shape[:2]
+    if height % scale == 0 == width % scale:  # the usual case, in a tenth of the time
+        return averaged(levels, scale)
     for axis in (0, 1):
         starts = np.arange(0, levels.shape[axis], scale)
         pixels = np.diff(starts, append=levels.shape[axis]).astype(np.float32)
