@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK, SIGMA, TAPS = 16, 4, 33
-SMALL = 256
+SMALL = 256  # the side up to which float32 is near enough: the error grows with it, and the mosaic's own shrinks
 SPLIT = 1 << 11  # 255 · 17 · 2¹¹ < 2²⁴, and no column of B sums to 17
 
 
@@ -61,9 +61,9 @@ def _of_pixels(levels: Tensor, rows: Floats) -> Tensor:
     """T·B for whole levels: float64, made of float32 products in half the time and less.
 
     In large pictures B is taken apart. The first part has so few binary digits that its products with levels, and their
-    sums, are exact. The second is 2⁻¹² at most, and so is what is rounded off its products. In small ones B is rounded:
-    at 256 × 256 no picture tried, smooth gradients among them, was more than 0.0023 dB off, and a sixth of the time of
-    the whole step is saved.
+    sums, are exact. The second is 2⁻¹² at most, and so is what is rounded off its products. In small ones B is rounded,
+    which saves a sixth of the time of the whole step. Measured on 600 smooth pictures, the mean squared error is then
+    off by 2·10⁻⁹ at most, 0.0001 dB where the PSNR is 40 dB; and the PSNR by 0.01 dB at most, where it is 72 dB.
     """
     if len(rows) <= SMALL:
         return (levels @ torch.tensor(rows, dtype=torch.float32)).double()

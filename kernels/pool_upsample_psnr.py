@@ -32,7 +32,7 @@ from kernels.spec import Choices, Flag, Integer, Integers, Measures, Series, Val
 if TYPE_CHECKING:
     from torch import Tensor
 
-PAIRS = ((0, 1), (0, 2), (1, 2))  # of channels
+PAIRS = PRODUCTS[3:]  # of channels
 GRAY_FROM = 0.995  # mean of the 3×3 channel correlation matrix: the seed's bound between colour and gray
 NOTHING = 1e-13  # a mean squared error below is rounding; one value a level off in the largest picture makes 3e-13
 
