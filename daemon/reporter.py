@@ -134,8 +134,10 @@ def load_picture(source: str) -> NDArray[np.uint8] | None:
 
 def size_of(chain: Chain) -> int | None:
     """The size that a study brings its pictures to, in pixels."""
-    sizes = [dict(measured.step.parameters).get("size") for measured in measured_steps(chain)]
-    return next((size for size in sizes if isinstance(size, int)), None)
+    for measured in measured_steps(chain):
+        if measured.measures.side is not None:
+            return measured.measures.side(dict(measured.step.parameters))
+    return None
 
 
 def _sample(ledger: Ledger, rule: str, state: State) -> list[Unmeasured]:
