@@ -17,10 +17,15 @@ from pathlib import Path
 
 import torch
 
-from export.golden import SHAPE, Golden, pack, pattern
+from export.golden import FLAT, SHAPE, TALL, Golden, none_made, pack, pattern
 from export.graph import EXAMPLES, ChainModule, export_onnx, output_names
-from export.parity import MOST_PIXELS, QUICK, measure, most_pixels
+from export.parity import QUICK, measure, most_pixels
 from kernels.chain import Chain, describe, parse_chain
+
+FEW_PIXELS, MOST_PIXELS = 1 << 20, 1 << 22
+"""Of the golden picture between two steps. Above the first a smaller one is looked for, above the second none is made:
+a start would take half a second longer for each rule."""
+TOO_LARGE = "whatever it is given, it makes a picture of more than 4 megapixels"
 
 
 def build(chain: Chain, path: Path) -> None:
@@ -50,10 +55,15 @@ def _attempt(chain: Chain, path: Path, example: tuple[int, int]) -> str:
 
 
 def golden(chain: Chain) -> Golden | None:
-    """A small batch and what PyTorch makes of it; None where the chain makes a huge one of it."""
-    if most_pixels(chain, SHAPE) > MOST_PIXELS:
+    """A small batch and what PyTorch makes of it; None where the chain makes a huge one of whatever it is given.
+
+    Every start runs it, so what it costs counts.
+    """
+    sizes = {shape: most_pixels(chain, shape) for shape in (SHAPE, FLAT, TALL)}
+    shape = SHAPE if sizes[SHAPE] <= FEW_PIXELS else min(sizes, key=sizes.__getitem__)
+    if sizes[shape] > MOST_PIXELS:
         return None
-    batch = pattern(SHAPE)
+    batch = pattern(shape)
     with torch.no_grad():
         values = ChainModule(chain).eval()(torch.from_numpy(batch))
     return Golden(batch, {name: value.numpy() for name, value in zip(output_names(chain), values, strict=True)})
@@ -79,7 +89,7 @@ def main() -> int:
         chain = parse_chain(json.load(sys.stdin))
         build(chain, Path(sys.argv[1]))
         picture = golden(chain)
-        print(json.dumps({"golden": pack(picture) if picture else None}))
+        print(json.dumps({"golden": pack(picture) if picture else none_made(TOO_LARGE)}))
     except Exception as error:  # noqa: BLE001  the one place where an error of the child becomes its last line
         print(json.dumps({"errno": error.errno if isinstance(error, OSError) else None}))
         print(one_line(error), file=sys.stderr)

@@ -29,7 +29,7 @@ Cancel: TypeAlias = Callable[[], bool]
 
 POLL = 0.05  # seconds between two looks at the lock, the child, and whether anybody still wants the graph
 TEMPORARY = ".darkroom-"
-CARD = 2  # of the format of KEY.json: 2 holds a golden picture (export/golden.py)
+CARD = 3  # of the format of KEY.json: 3 has a golden picture (export/golden.py), or says why not, and its checksum
 
 
 class ExportError(Exception):
@@ -82,7 +82,8 @@ class GraphStore:
         path = self.directory / f"{key}.onnx"
         try:
             card = json.loads(path.with_suffix(".json").read_bytes())
-            return path if card["sha256"] == _sha256(path) else None
+            sound = card["golden_sha256"] == checksum(card["golden"]) and card["sha256"] == _sha256(path)
+            return path if sound else None
         except (OSError, ValueError, KeyError, TypeError):
             return None  # missing or damaged: the same to the caller, it is built again
 
@@ -94,7 +95,7 @@ class GraphStore:
         try:
             golden = _run_child(chain, graph, patience)
             created = datetime.now(UTC).isoformat(timespec="seconds")
-            made = {"sha256": _sha256(graph), "created": created, "golden": golden}
+            made = {"sha256": _sha256(graph), "created": created, "golden": golden, "golden_sha256": checksum(golden)}
             text = json.dumps({**made, **self._recipe(chain)}, indent=2)
             card.write_text(text + "\n")
             return self._publish(key, graph, card)
@@ -111,6 +112,11 @@ class GraphStore:
         card.rename(target.with_suffix(".json"))
         _sync(self.directory)
         return target
+
+
+def checksum(golden: object) -> str:
+    """Of the golden picture in a card: without it a graph would not be held against PyTorch any more."""
+    return hashlib.sha256(json.dumps(golden, sort_keys=True).encode()).hexdigest()
 
 
 class _Patience:
@@ -204,9 +210,9 @@ def _versions() -> dict[str, str]:
 
 
 def _sources() -> str:
-    """SHA-256 over the operators and the exporter: a change in either makes other graphs."""
+    """SHA-256 over what makes graphs and their golden pictures: a change there makes others."""
     here, digest = Path(__file__).parent, hashlib.sha256()
-    for path in [*sorted(Path(kernels.__path__[0]).glob("*.py")), here / "graph.py"]:
+    for path in [*sorted(Path(kernels.__path__[0]).glob("*.py")), here / "graph.py", here / "golden.py"]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

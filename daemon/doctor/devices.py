@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from daemon.doctor.values import Finding, fault, note, ok, parted
 from daemon.errors import DarkroomError
@@ -11,11 +12,12 @@ from daemon.runtime import Runtime
 from daemon.runtime.choice import run_probe, try_device
 from daemon.runtime.devices import AUTO, Device, NotUsable
 from daemon.runtime.engine import Engine
+from daemon.runtime.graph import not_compared
 from daemon.runtime.ort import OnnxRuntime
 from daemon.runtime.providers import cpu
 from export.store import GraphStore
 
-AREA = "devices"
+AREA, RULES = "devices", "rules"
 PROVEN = "a picture came out right"
 
 
@@ -41,7 +43,7 @@ def _device(device: Device, engine: Engine, *, needed: bool) -> Finding:
 
 def _graphs(config: Config, engine: Engine) -> Iterator[Finding]:
     """Each rule's compiled graph against PyTorch, on the device that the daemon would take."""
-    area, store = "rules", GraphStore(config.state_dir / "graphs")
+    area, store = RULES, GraphStore(config.state_dir / "graphs")
     try:
         runtime = Runtime(config.runtime.device, 1, engine=engine)
     except NotUsable:
@@ -57,5 +59,13 @@ def _graphs(config: Config, engine: Engine) -> Iterator[Finding]:
         except DarkroomError as error:
             yield parted(area, rule.name, str(error))
         else:
-            detail = f"its graph agrees with PyTorch on the {runtime.device_of(graph)}"
-            yield note(area, rule.name, f"{detail}; it {why_not}") if why_not else ok(area, rule.name, detail)
+            yield _agreement(rule.name, graph, runtime, why_not)
+
+
+def _agreement(rule: str, graph: Path, runtime: Runtime, why_not: str) -> Finding:
+    device, against = runtime.device_of(graph), runtime.compared_with(graph)
+    if not against:
+        detail = f"its graph opens on the {device}; what it computes was not compared: {not_compared(graph)}"
+        return note(RULES, rule, f"{detail}; it {why_not}" if why_not else detail)
+    detail = f"its graph agrees with {against} on the {device}"
+    return note(RULES, rule, f"{detail}; it {why_not}") if why_not else ok(RULES, rule, detail)

@@ -96,6 +96,10 @@ class Runtime:
         loaded = self._graphs.get(graph)
         return "" if loaded is None else loaded.used
 
+    def compared_with(self, graph: Path) -> str:
+        """What a picture through a loaded graph was held against; "" if against nothing."""
+        return self._graphs[graph].against
+
     def load(self, graph: Path) -> str:
         """Open a graph and prove it, ahead of its first picture. Why it is not on the device chosen; "" if it is.
 

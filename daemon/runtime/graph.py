@@ -11,9 +11,9 @@ import numpy as np
 
 from daemon.runtime.devices import Device, OutOfMemory
 from daemon.runtime.engine import Engine, Outputs, Pixels, Session
-from daemon.runtime.proof import Expectation, prove
-from daemon.runtime.providers import Plan
-from export.golden import Golden, unpack
+from daemon.runtime.proof import Expectation, prove, prove_picture
+from daemon.runtime.providers import Plan, cpu
+from export.golden import FLAT, Golden, pattern, unpack, why_none
 
 REGAIN = 16
 """After a shortage of memory batches grow again by this part each time one fits: others may have given theirs back."""
@@ -23,6 +23,7 @@ REGAIN = 16
 class Loaded:
     """A graph in use. `used` is the device that it ran on last; `note` why it is not on the one chosen.
 
+    `against` is what a picture through it was held against; "" when none was.
     `most` is how many pixels fit into the device at once, as far as was learned; 0 while nothing was.
     """
 
@@ -32,6 +33,7 @@ class Loaded:
     shape_nodes: frozenset[str]
     float64: bool
     used: str
+    against: str = ""
     note: str = ""
     most: int = 0
 
@@ -41,8 +43,23 @@ def load(engine: Engine, graph: Path, plan: Plan) -> Loaded:
     session = engine.open(graph, plan)
     shape_nodes, float64 = _anatomy(graph, plan.device)
     known = shape_nodes if plan.device is not Device.CPU else None
-    prove(session, plan, Expectation(known, golden_of(graph)))
-    return Loaded(graph, session, plan.device, shape_nodes, float64, plan.device)
+    golden = golden_of(graph)
+    prove(session, plan, Expectation(known, golden))
+    against = "PyTorch" if golden is not None else _held_against_cpu(engine, graph, session, plan.device)
+    return Loaded(graph, session, plan.device, shape_nodes, float64, plan.device, against)
+
+
+def _held_against_cpu(engine: Engine, graph: Path, session: Session, device: Device) -> str:
+    """In place of a golden picture, what the processor makes of a small one; there is nothing for itself."""
+    if device is Device.CPU:
+        return ""
+    batch = pattern(FLAT)
+    golden = Golden(batch, engine.open(graph, cpu()).run(batch))
+    try:
+        prove_picture(session, device, golden)
+    except OutOfMemory:
+        return ""  # too large a picture at this moment is no wrong one
+    return "the cpu"
 
 
 def _anatomy(graph: Path, device: Device) -> tuple[frozenset[str], bool]:
@@ -56,11 +73,20 @@ def _anatomy(graph: Path, device: Device) -> tuple[frozenset[str], bool]:
 
 def golden_of(graph: Path) -> Golden | None:
     """The golden picture that the compiler left in the graph's card; None for a graph without one."""
+    return unpack(_golden_card(graph))
+
+
+def not_compared(graph: Path) -> str:
+    """Why there is no golden picture."""
+    return why_none(_golden_card(graph)) or "its card has no golden picture"
+
+
+def _golden_card(graph: Path) -> object:
     try:
         card = json.loads(graph.with_suffix(".json").read_bytes())
     except (OSError, ValueError):
         return None
-    return unpack(card.get("golden") if isinstance(card, dict) else None)
+    return card.get("golden") if isinstance(card, dict) else None
 
 
 def run(loaded: Loaded, pictures: Sequence[Pixels]) -> list[Outputs]:

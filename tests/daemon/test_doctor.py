@@ -14,6 +14,7 @@ from daemon.config import load_config
 from daemon.doctor import codecs, devices, folders, machine
 from daemon.doctor.values import Finding, State
 from daemon.runtime.devices import Device
+from export.store import checksum
 from tests.box import Box, Pixels, wait_until
 from tests.daemon.test_faults import fill, needs_root, small_disk
 from tests.runtime.fakes import FakeEngine
@@ -137,9 +138,26 @@ def test_a_graph_that_does_not_agree(box: Box) -> None:
     for card in (box.folder / "var/graphs").glob("*.json"):
         made = json.loads(card.read_text())
         made["golden"]["outputs"]["other"] = {"type": "uint8", "shape": [0], "data": "eJwDAAAAAAE="}
-        card.write_text(json.dumps(made))
+        card.write_text(json.dumps({**made, "golden_sha256": checksum(made["golden"])}))
     (told,) = faults(examined(box, check=1))
     assert told["area"] == "rules" and "gave no 'other'" in told["detail"] and "built again" in told["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("golden", "sealed", "words"),
+    [
+        (None, False, "not compiled yet"),
+        ({"outputs": {}}, False, "not compiled yet"),
+        ({"none": "too large"}, True, "what it computes was not compared: too large"),
+    ],
+)
+def test_what_was_not_compared_is_not_said_to_agree(box: Box, golden: object, sealed: bool, words: str) -> None:
+    for card in (box.folder / "var/graphs").glob("*.json"):
+        made = {**json.loads(card.read_text()), "golden": golden}
+        card.write_text(json.dumps(made | ({"golden_sha256": checksum(golden)} if sealed else {})))
+    config = load_config(box.folder / "config.yaml")
+    (told,) = [found for found in devices.examine(config) if found.area == "rules" and found.name]
+    assert told.state is State.NOTE and words in told.detail and "agrees" not in told.detail
 
 
 # -- folders -----------------------------------------------------------------------------------------------------------

@@ -43,7 +43,10 @@ def published(folder: Path) -> list[str]:
 class Compiler:
     """In place of the child that exports: runs `program`, which by default writes a few bytes, and counts the runs."""
 
-    program = "import sys, time; time.sleep(0.3); open(sys.argv[1], 'wb').write(b'graph')"
+    program = (
+        "import sys, time; time.sleep(0.3); open(sys.argv[1], 'wb').write(b'graph'); "
+        'print(\'{"golden": {"none": "a stand-in"}}\')'
+    )
     runs = 0
 
     def start(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
@@ -100,6 +103,18 @@ def test_a_damaged_graph_is_built_again(tmp_path: Path, compiler: Compiler, suff
     victim.unlink() if damage is None else victim.write_bytes(damage)
     assert store.find(CHAIN) is None
     assert store.ensure(CHAIN).read_bytes() == b"graph"
+    assert compiler.runs == 2
+
+
+@pytest.mark.parametrize("golden", [None, {}, {"outputs": {}}, {"none": "another reason"}])
+def test_a_graph_whose_golden_picture_is_damaged_is_built_again(
+    tmp_path: Path, compiler: Compiler, golden: object
+) -> None:
+    """It would be run without any proof."""
+    store = GraphStore(tmp_path)
+    card = store.ensure(CHAIN).with_suffix(".json")
+    card.write_text(json.dumps({**json.loads(card.read_text()), "golden": golden}))
+    assert store.find(CHAIN) is None and store.ensure(CHAIN) == store.find(CHAIN)
     assert compiler.runs == 2
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from daemon.runtime.graph import golden_of
+from export import build
 from export.anatomy import anatomy
-from export.golden import MOST_BYTES, SHAPE, Golden, difference, pack, pattern, unpack
+from export.golden import MOST_BYTES, SHAPE, Golden, difference, none_made, pack, pattern, unpack, why_none
+from kernels.chain import parse_chain
 
 
 @pytest.fixture
@@ -37,15 +39,61 @@ def test_packed_and_unpacked(golden: Golden) -> None:
     assert difference(found.outputs, golden) == "" and found.outputs["measured_0"].dtype == np.float32
 
 
-def test_too_large_to_be_worth_it(golden: Golden) -> None:
-    assert pack(Golden(golden.batch, {"output": np.zeros(MOST_BYTES + 1, np.uint8)})) is None
+def test_of_a_large_output_values_from_everywhere_are_kept(golden: Golden) -> None:
+    large = pattern((1, 790, 600))
+    assert large.nbytes > MOST_BYTES
+    card = json.loads(json.dumps(pack(Golden(golden.batch, {"output": large}))))
+    assert len(json.dumps(card)) < MOST_BYTES // 8
+    found = unpack(card)
+    assert found is not None and difference({"output": large}, found) == ""
+    assert "has the shape" in difference({"output": large[:, :-1]}, found)
+    for spoilt in (large[..., 1], large[:, :, 7::50], large[:, 300:340]):
+        kept = spoilt.copy()
+        spoilt[:] = 255 - spoilt
+        assert "levels off" in difference({"output": large}, found)
+        spoilt[:] = kept
 
 
 @pytest.mark.parametrize(
-    "card", [None, [], {}, {"shape": [1, 2]}, {"shape": [2, 25, 38], "outputs": {"a": {"data": "?"}}}, "text"]
+    ("size", "text"), [({"width": 3000}, ""), ({"height": 3000}, ""), ({"width": 9000, "height": 9000}, "megapixels")]
+)
+def test_chains_that_make_large_pictures(size: dict[str, int], text: str) -> None:
+    """A rule is held against PyTorch whatever it makes of small pictures, unless every start would pay for it."""
+    made = build.golden(parse_chain([{"resize": size}]))
+    assert (made is None) == bool(text) and text in build.TOO_LARGE
+    assert why_none(none_made(build.TOO_LARGE)) == build.TOO_LARGE and unpack(none_made(build.TOO_LARGE)) is None
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        None,
+        [],
+        {},
+        {"shape": [1, 2]},
+        {"shape": [2, 25, 38], "outputs": {"a": {"data": "?"}}},
+        "text",
+        {"shape": [2, 25, 38], "outputs": {}},
+    ],
 )
 def test_a_damaged_card_has_none(card: object) -> None:
-    assert unpack(card) is None
+    assert unpack(card) is None and why_none(card) == ""
+
+
+def test_flat_blocks_count_once() -> None:
+    """A mosaic of blocks of 64 has one value a channel here: a tie in one of six is no other picture."""
+    right = np.full((*SHAPE, 3), 100, np.uint8)
+    tie = right.copy()
+    tie[0, :, :, 1] += 1
+    golden = Golden(pattern(SHAPE), {"output": right})
+    assert difference({"output": tie}, golden) == ""
+    assert "1 of 255" in difference({"output": right + np.uint8(1)}, golden), "all of them are no ties"
+    assert "2 of 255" in difference({"output": right + 2 * (tie - right)}, golden)
+
+
+def test_another_type_is_a_difference(golden: Golden) -> None:
+    given = {**golden.outputs, "output": golden.outputs["output"].astype(np.float32)}
+    assert "output has the type float32, not uint8" in difference(given, golden)
 
 
 def test_differences(golden: Golden) -> None:

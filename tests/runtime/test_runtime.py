@@ -57,7 +57,20 @@ def test_the_processor_is_held_against_pytorch_too(spoilt: Path) -> None:
 
 def test_a_graph_without_a_golden_picture_is_run(mosaic: Path, tmp_path: Path) -> None:
     graph = Path(shutil.copy(mosaic, tmp_path / "graph.onnx"))
-    assert Runtime("cpu", 1).load(graph) == "" and golden_of(graph) is None
+    runtime = Runtime("cpu", 1)
+    assert runtime.load(graph) == "" and golden_of(graph) is None and runtime.compared_with(graph) == ""
+
+
+@pytest.mark.parametrize("card", ["", "{}", '{"golden": null}', '{"golden": {"none": "too large"}}'])
+def test_without_a_golden_picture_a_card_is_held_against_the_processor(mosaic: Path, tmp_path: Path, card: str) -> None:
+    graph = Path(shutil.copy(mosaic, tmp_path / "graph.onnx"))
+    graph.with_suffix(".json").write_text(card)
+    sound, _ = lines_of("cuda", FakeEngine())
+    assert sound.load(graph) == "" and sound.compared_with(graph) == "the cpu"
+    with pytest.raises(DarkroomError, match="cuda computes something else: output is up to"):
+        lines_of("cuda", FakeEngine(wrong={Device.CUDA}, only=graph))[0].load(graph)
+    full, _ = lines_of("cuda", FakeEngine(room=1, only=graph))
+    assert full.load(graph) == "" and full.compared_with(graph) == "", "no memory is no other picture"
 
 
 def test_a_file_that_is_no_graph(tmp_path: Path) -> None:
