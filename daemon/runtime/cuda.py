@@ -9,6 +9,7 @@ import ctypes
 import re
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,6 +60,7 @@ class PinnedMemory:
         self._allocate, self._free = allocate, free
         self._lock = threading.Lock()
         self._idle: list[tuple[int, int]] = []
+        self._returned: deque[tuple[int, int]] = deque()
 
     def take(self, size: int) -> Pixels:
         """A buffer of `size` bytes. It comes back by itself when the last array that looks into it is gone."""
@@ -72,20 +74,23 @@ class PinnedMemory:
 
     def _reuse(self, size: int) -> tuple[int, int] | None:
         """The smallest idle buffer that is large enough and not so large that another would miss it."""
+        surplus = list[tuple[int, int]]()
         with self._lock:
-            fitting = sorted(slab for slab in self._idle if size <= slab[1] <= 4 * size)
-            if not fitting:
-                return None
-            best = min(fitting, key=lambda slab: slab[1])
-            self._idle.remove(best)
-            return best
+            while self._returned:
+                self._idle.append(self._returned.popleft())
+            fitting = [slab for slab in self._idle if size <= slab[1] <= 4 * size]
+            best = min(fitting, key=lambda slab: slab[1]) if fitting else None
+            if best is not None:
+                self._idle.remove(best)
+            while len(self._idle) > KEEP:
+                surplus.append(self._idle.pop(0))
+        for address, _ in surplus:
+            self._free(address)
+        return best
 
     def _give_back(self, address: int, size: int) -> None:
-        with self._lock:
-            self._idle.append((address, size))
-            surplus = self._idle.pop(0) if len(self._idle) > KEEP else None
-        if surplus is not None:
-            self._free(surplus[0])
+        """For finalizers, which may run anywhere, in `_reuse` too: it takes no lock and calls no driver."""
+        self._returned.append((address, size))
 
 
 def pinned_memory(major: str) -> PinnedMemory:

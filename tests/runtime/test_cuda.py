@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,27 @@ def test_idle_buffers_are_bounded(pins: Pins) -> None:
     assert len(pins.held) == len(buffers)
     buffers.clear()
     gc.collect()
-    assert len(pins.held) == KEEP
+    assert pinned.take(1000).size == 1000
+    assert len(pins.held) == KEEP + 1, "kept, and the one taken"
+
+
+def test_a_buffer_that_comes_back_amidst_a_search(pins: Pins) -> None:
+    """The garbage collector runs where it likes: once within the lock, and it waited for itself for ever."""
+    pinned = memory(pins)
+
+    class Collected(int):
+        """A size whose comparison drops a buffer, as a collection would."""
+
+        def __le__(self, other: object) -> bool:
+            held.clear()
+            return True
+
+    held = [pinned.take(1000)]
+    pinned.take(1000)
+    taken = threading.Thread(target=pinned.take, args=(Collected(1000),), daemon=True)
+    taken.start()
+    taken.join(5)
+    assert not taken.is_alive() and held == []
 
 
 def test_ordinary_memory_does_where_none_can_be_pinned() -> None:
