@@ -1,15 +1,21 @@
-"""`darkroom doctor`: what this machine can do, tried out, and the command that mends what it cannot."""
+"""`darkroom doctor`: what this machine can do, tried out, and the command that mends what it cannot.
+
+Every area is imported when it is looked at: a package that is missing costs its own areas, and nothing else.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from daemon.config import load_config
-from daemon.doctor import codecs, devices, folders, machine
+from daemon.doctor import packages
 from daemon.doctor.values import Finding, Report, State, fault, note, ok
 from daemon.errors import ConfigError
-from daemon.model import Config
+
+if TYPE_CHECKING:
+    from daemon.model import Config
 
 __all__ = ["Finding", "Report", "State", "examine"]
 
@@ -31,12 +37,17 @@ def examine(path: Path | None) -> Report:
     else:
         config = _read(chosen, findings)
     findings += _examined(config)
-    return Report(machine.darkroom_version(), str(chosen) if config or path else None, findings)
+    return Report(packages.darkroom_version(), str(chosen) if config or path else None, findings)
 
 
 def _read(path: Path, findings: list[Finding]) -> Config | None:
     try:
+        from daemon.config import load_config
+
         config = load_config(path)
+    except ImportError as error:
+        findings.append(packages.not_importable(AREA, error))
+        return None
     except ConfigError as error:
         findings += [fault(AREA, "", *_halves(line)) for line in error.faults]
         return None
@@ -50,8 +61,16 @@ def _halves(line: str) -> tuple[str, str]:
 
 
 def _examined(config: Config | None) -> Iterator[Finding]:
-    yield from devices.examine(config)
-    yield from codecs.examine()
+    yield from _area("devices", "devices", config)
+    yield from _area("formats", "codecs")
     if config is not None:
-        yield from folders.examine(config)
-    yield from machine.examine(config)
+        yield from _area("folders", "folders", config)
+    yield from _area("inotify", "machine", config)
+    yield from packages.examine()
+
+
+def _area(area: str, module: str, *given: Config | None) -> Iterator[Finding]:
+    try:
+        yield from importlib.import_module(f"daemon.doctor.{module}").examine(*given)
+    except ImportError as error:  # now, or where the area looked further
+        yield packages.not_importable(area, error)

@@ -1,4 +1,4 @@
-"""The machine itself: inotify's budget, the ledger, the packages, weights."""
+"""The machine itself: inotify's budget, the ledger."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from daemon import snapshot
@@ -16,30 +15,16 @@ from daemon.errors import DarkroomError
 from daemon.model import Config
 from daemon.watch import flood_threshold
 
-PACKAGES = (
-    "numpy", "onnx", "onnxruntime-gpu", "onnxscript", "opencv-python-headless", "pillow", "pydantic", "pyyaml", "rich",
-    "simplejpeg", "torch", "watchdog",
-)  # fmt: skip
 INOTIFY = Path("/proc/sys/fs/inotify")
 COUNT_WITHIN = 5.0
 """Seconds spent on counting folders; a tree that takes longer is told as "at least"."""
 
 
 def examine(config: Config | None) -> Iterator[Finding]:
-    """Everything that is no device, codec or folder."""
+    """What darkroom needs of the system and left on it."""
     yield from _inotify(config)
     if config is not None:
         yield _ledger(config)
-    yield from _packages()
-    yield note("weights", "", "style transfer and its networks are not part of this version: none are needed")
-
-
-def darkroom_version() -> str:
-    """Of the installed package; a checkout that is not installed has none."""
-    try:
-        return version("darkroom")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def _inotify(config: Config | None) -> Iterator[Finding]:
@@ -87,22 +72,3 @@ def _ledger(config: Config) -> Finding:
         return parted("ledger", str(path), str(error).removeprefix(f"{path}: "))
     working = "a daemon works here" if snapshot.alive(config.state_dir) else "no daemon runs"
     return ok("ledger", str(path), f"{jobs:,} jobs; {working}")
-
-
-def _packages() -> Iterator[Finding]:
-    found = {name: _version_of(name) for name in PACKAGES}
-    if missing := [name for name, number in found.items() if not number]:
-        yield fault("packages", ", ".join(missing), "not installed", f"`pip install {' '.join(missing)}`")
-    if _version_of("onnxruntime") and found["onnxruntime-gpu"]:
-        command = (
-            f"pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu=={found['onnxruntime-gpu']}"
-        )
-        yield fault("packages", "onnxruntime", "stands beside onnxruntime-gpu: both are one module", f"`{command}`")
-    yield ok("packages", "", ", ".join(f"{name} {number}" for name, number in found.items() if number))
-
-
-def _version_of(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemon.config import load_config
-from daemon.doctor import codecs, devices, folders, machine
+from daemon.doctor import codecs, devices, folders, machine, packages
 from daemon.doctor.values import Finding, State
 from daemon.runtime.devices import Device
 from export.store import checksum
-from tests.box import Box, Pixels, wait_until
+from tests.box import ENVIRONMENT, Box, Pixels, wait_until
 from tests.daemon.test_faults import fill, needs_root, small_disk
 from tests.runtime.fakes import FakeEngine
 from tests.runtime.test_outside import works
@@ -256,9 +257,61 @@ def test_a_ledger_that_is_none(box: Box) -> None:
 
 
 def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "PACKAGES", ("numpy", "no-such-package"))
-    told = [found for found in machine.examine(None) if found.state is State.FAULT]
-    assert [(found.name, found.remedy) for found in told] == [("no-such-package", "`pip install no-such-package`")]
+    monkeypatch.setattr(packages, "PACKAGES", ("numpy", "no-such-package"))
+    told = [found for found in packages.examine() if found.state is State.FAULT]
+    remedy = f"`{sys.executable} -m pip install no-such-package`"
+    assert [(found.name, found.remedy) for found in told] == [("no-such-package", remedy)]
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [({"onnxruntime"}, None), ({"onnxruntime-gpu"}, None), (set(), "not installed"),
+     ({"onnxruntime", "onnxruntime-gpu"}, "stands beside")],
+)  # fmt: skip
+def test_one_onnxruntime_is_enough(monkeypatch: pytest.MonkeyPatch, there: set[str], words: str | None) -> None:
+    """NVIDIA advises the plain one beside TensorRT-RTX."""
+    known = {*packages.PACKAGES, "onnxruntime"} - {"onnxruntime", "onnxruntime-gpu"} | there
+    monkeypatch.setattr(packages, "_version_of", lambda name: "1.31.1" if name in known else "")
+    told = [found.detail for found in packages.examine() if found.state is State.FAULT]
+    assert [words in detail for detail in told if words] == ([True] if words else []) and len(told) == bool(words)
+
+
+WITHOUT = """
+import sys
+from importlib import metadata
+given, real = sys.argv.pop(1), metadata.distribution
+sys.modules[given] = None  # to import it is an error
+def distribution(name):
+    if name == given:
+        raise metadata.PackageNotFoundError(name)
+    return real(name)
+metadata.distribution = distribution
+from daemon.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "area"),
+    [
+        ("simplejpeg", "simplejpeg", "formats"),
+        ("cv2", "opencv-python-headless", "formats"),
+        ("watchdog", "watchdog", "folders"),
+        ("onnxruntime", "onnxruntime-gpu", "devices"),
+        ("onnx", "onnx", "devices"),
+        ("yaml", "pyyaml", "configuration"),
+        ("onnxscript", "onnxscript", "devices"),
+    ],
+)
+def test_whatever_is_missing_the_rest_is_looked_at(box: Box, module: str, package: str, area: str) -> None:
+    command = [sys.executable, "-c", WITHOUT, module, "doctor", "--json"]
+    done = subprocess.run(command, cwd=box.folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr == ""
+    report = json.loads(done.stdout)
+    told = [found for found in faults(report) if found["area"] == area]
+    assert any(package in found["detail"] and f"{package}`" in found["remedy"] for found in told)
+    assert all(found["remedy"].startswith(f"`{sys.executable} -m pip install ") for found in told)
+    assert about(report, "packages")[-1]["state"] == "ok", "the last area"
 
 
 def test_a_daemon_that_works_is_seen(box: Box) -> None:
