@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -15,7 +14,7 @@ from daemon import findings, snapshot
 from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import ASKED_AGAIN, Ledger, Measured, Move
 from daemon.model import Config, Job, State
-from kernels.chain import Chain, describe, parse_chain
+from kernels.chain import Chain, describe
 from kernels.spec import operators
 
 
@@ -87,18 +86,19 @@ def jobs_of(config: Config, state: State | None, rule: str | None, limit: int) -
         return []
     with closing(ledger):
         _check_rule(config, ledger, rule)
-        jobs, chains = ledger.jobs(state, rule, limit), dict[str, Chain]()
+        jobs, chains = ledger.jobs(state, rule, limit), dict[str, Chain | None]()
         measured = ledger.measured([job.id for job in jobs])
         return [_job(job) | _measurements(measured.get(job.id), chains) for job in jobs]
 
 
-def _measurements(measured: Measured | None, chains: dict[str, Chain]) -> dict[str, Any]:
+def _measurements(measured: Measured | None, chains: dict[str, Chain | None]) -> dict[str, Any]:
     """What a job measured. `chains` keeps the steps that were read: thousands of jobs have the same."""
     if measured is None:
         return {}
     if measured.steps not in chains:
-        chains[measured.steps] = parse_chain(json.loads(measured.steps))
-    return findings.summary(chains[measured.steps], measured.mse)
+        chains[measured.steps] = findings.chain_of(measured.steps)
+    chain = chains[measured.steps]
+    return {"measurements": list(measured.mse)} if chain is None else findings.summary(chain, measured.mse)
 
 
 def _check_rule(config: Config, ledger: Ledger, rule: str | None) -> None:

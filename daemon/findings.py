@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kernels.chain import Chain, describe
+from kernels.chain import Chain, ChainError, describe, parse_chain
 from kernels.measuring import decibels, series_of
 
 SUFFIX = ".json"
@@ -38,8 +38,9 @@ def summary(chain: Chain, mse: Sequence[float]) -> dict[str, Any]:
 
 def as_json(picture: str, rule: str, chain: Chain, mse: Sequence[float]) -> bytes:
     """The file that lies beside an output. `picture` is relative to its watched folder."""
+    picture = picture.encode(errors="backslashreplace").decode()  # half a surrogate is no JSON to many parsers
     told = {"picture": picture, "rule": rule, "steps": describe(chain), **summary(chain, mse)}
-    return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+    return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def in_words(mse: Sequence[float]) -> str:
@@ -63,3 +64,11 @@ def lines(chain: Chain, mse: Sequence[float]) -> Iterator[str]:
 def _told(mse: float) -> str:
     value = decibels(mse)
     return f"{value:.2f}" if math.isfinite(value) else "∞"
+
+
+def chain_of(steps: str) -> Chain | None:
+    """The chain of a measurement in the ledger; None where this version no longer has its steps."""
+    try:
+        return parse_chain(json.loads(steps))
+    except ChainError:
+        return None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from daemon.errors import BlockedError
 from daemon.ledger import Arrival, Ledger
 from daemon.model import Config, Rule
+from daemon.report.values import REPORT_FILES
 from daemon.scan import CHUNK, events_arrive, look, scan
 from daemon.settle import Settler, Sighting
 from daemon.watch import Hints, Watcher
@@ -42,6 +43,9 @@ class Intake:
         self._supervise_due = 0.0
         self._unread: dict[str, str] = {}
         self._settled = False
+        # Rewritten all the time, so they are known by their names.
+        reports = [rule.report for rule in config.rules if rule.report is not None]
+        self._reports = {f"{folder}/{name}" for folder in reports for name in REPORT_FILES}
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -152,7 +156,7 @@ class Intake:
             known = self._ledger.latest(rule.name, root, [s.relative for s in taken]) if taken else {}
             for sighting in taken:
                 new = known.get(sighting.relative) != sighting.fingerprint
-                if new and sighting.fingerprint not in ours:
+                if new and sighting.fingerprint not in ours and f"{root}/{sighting.relative}" not in self._reports:
                     yield rule, sighting
 
     def _enter(self, root: str, ready: Iterable[tuple[Rule, Sighting]]) -> None:

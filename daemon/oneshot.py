@@ -20,10 +20,10 @@ from daemon.graphs import graph_for
 from daemon.model import EncodeOptions, RuntimeOptions, State
 from daemon.outputs import sync_file, write_temporary
 from daemon.report.values import Study, Unmeasured
-from daemon.reporter import load_picture, size_of
+from daemon.reporter import load_picture
 from daemon.runtime import Runtime
 from kernels.chain import Chain, ChainError, describe, parse_chain
-from kernels.measuring import Finding, finding, makes_pictures, series_of
+from kernels.measuring import Finding, finding, makes_pictures, series_of, side_of
 
 
 def apply(steps: str, inputs: Sequence[Path], output: str) -> int:
@@ -68,7 +68,7 @@ def _report(chain: Chain, folder: Path, measured: Mapping[Path, Finding], skippe
         rule="apply",
         steps=describe(chain),
         series=series,
-        size=size_of(chain),
+        size=side_of(chain),
         pictures=[path.name for path in measured],
         sources=[str(path) for path in measured],
         mse=np.array([found.mse for found in measured.values()], np.float64).reshape(-1, len(series)),

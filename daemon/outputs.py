@@ -6,6 +6,7 @@ Everything is written under a temporary name beside its final one, made durable,
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -132,6 +133,9 @@ def write_together(files: Mapping[str, Iterable[bytes]]) -> None:
     try:
         for target, pieces in files.items():
             _write_pieces(temporaries[target], pieces)
+        for target in files:
+            if os.path.isdir(target):  # or some would be replaced before the last one fails
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
         for target, temporary in temporaries.items():
             Path(temporary).replace(target)
     except OSError as error:

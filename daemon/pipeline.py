@@ -68,7 +68,7 @@ class Pipeline:
             ahead=4 * runtime.batch_pixels,
             runs=runtime.concurrent_runs,
             run_pixels=config.runtime.memory // RUN_BYTES_PER_PIXEL,
-            pixels_of=lambda work: work.pixels,
+            pixels_of=lambda work: work.run_pixels,
             memory_used=lambda: self._budget.used,
         )
         self._results: deque[Encoded] = deque()
@@ -280,7 +280,7 @@ class Pipeline:
     def _fail(self, job: Job, error: DarkroomError) -> None:
         """Decide what becomes of a job that met an error, and record it."""
         if isinstance(error, stages.Unwanted):
-            self._finish([(job, Move(job.id, State.SKIPPED, str(error)))])
+            self._finish([(job, Move(job.id, State.SKIPPED, str(error), repeats=error.repeats))])
             return
         now, pause = time.time(), 0.0
         if isinstance(error, BlockedError):

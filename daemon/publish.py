@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from daemon import receipts
+from daemon import findings, receipts
 from daemon.errors import DarkroomError, OutputRefused, writing_failed
 from daemon.ledger import Intent, Ledger, Move, OutputRecord
 from daemon.model import Config, Fingerprint, Job, OnConflict, Rule, State
 from daemon.outputs import discard, numbered, put_in_place, sync_file, sync_folders
 from daemon.scan import fingerprint_of
 from daemon.sources import Sources
+from daemon.template import MAX_NAME
 
 Ended = Callable[[Job, Move], None]
 
@@ -93,8 +94,8 @@ class Publisher:
         self._report([item for item in current if not item.parts])
         placed, later = self._place([item for item in current if item.parts])
         placed = self._sync(placed)
-        measured = {item.encoded.job.id: m for item in placed if (m := item.encoded.done.measured) is not None}
-        self._ledger.intend([intent for item in placed for intent in item.intents], measured)
+        moves = {item.encoded.job.id: item.encoded.done for item in placed}
+        self._ledger.intend([intent for item in placed for intent in item.intents], moves)
         renamed = self._rename(placed, later)
         sync_folders({os.path.dirname(item.intents[0].target) for item in renamed})
         self.record(renamed)
@@ -120,7 +121,18 @@ class Publisher:
         for item, move in zip(group, moves, strict=True):
             self._ended(item.job, move)
         receipts.remove(self._ledger, [(item.job, item.rule.output) for item in group])
+        self._remove_outdated(group, moves)
         self.sources.dispose()
+
+    def _remove_outdated(self, group: Sequence[Encoded], moves: Sequence[Move]) -> None:
+        """Measurements beside outputs that are no longer measured say something untrue: ours are removed."""
+        alone = [move.output for item, move in zip(group, moves, strict=True) if len(item.parts) == 1]
+        names = [f"{output}{findings.SUFFIX}" for output in alone if output]
+        for name, record in self._ledger.written(names).items():
+            status = _status(name)
+            if status is not None and fingerprint_of(status) == record.fingerprint:
+                discard(name)
+            self._ledger.forget_output(name)
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
@@ -157,7 +169,11 @@ class Publisher:
         intents = list[Intent]()
         for number, part in enumerate(item.parts[1:], 1):
             name = target + part.suffix
-            if _status(name) is not None and not self._ledger.written([name]) and self._is_watched(name):
+            if len(os.fsencode(os.path.basename(name))) > MAX_NAME:
+                raise OutputRefused(f"{name}: the name has more than {MAX_NAME} bytes; rename the picture")
+            if os.path.isdir(name):
+                raise OutputRefused(f"{name}: a folder stands where the measurements go; move it away")
+            if self._foreign(item.job, name) and self._is_watched(name):
                 raise OutputRefused(
                     f"{name}: a file in a watched folder that darkroom did not write stands there; change `output`"
                 )
@@ -167,17 +183,21 @@ class Publisher:
     def _intent(self, item: Encoded, record: OutputRecord | None, taken: set[str]) -> Intent | None:
         """The rename to make; None when the job was skipped because its output exists."""
         status = _status(item.target)
-        if status is None or _ours(record, item.job, status):
+        mine = not any(self._foreign(item.job, item.target + part.suffix) for part in item.parts[1:])
+        if mine and (status is None or _ours(record, item.job, status)):
             exclusive = status is None and item.rule.on_conflict is not OnConflict.OVERWRITE
             return _to(item, item.target, exclusive=exclusive)
         if os.path.realpath(item.target) == os.path.realpath(item.job.path):
             raise OutputRefused(f"{item.target}: the output would overwrite its own source; change `output`")
         if item.rule.on_conflict is OnConflict.SKIP:
             item.discard()
-            self._skip(item.job, f"{item.target} exists and is not from this source (on_conflict: skip)")
+            there = item.target if status is not None else item.target + item.parts[-1].suffix
+            self._skip(item.job, f"{there} exists and is not from this source (on_conflict: skip)")
             return None
         if item.rule.on_conflict is OnConflict.RENAME:
             return self._renamed(item, taken)
+        if status is None or _ours(record, item.job, status):
+            return _to(item, item.target, exclusive=False)
         if record is not None and record.fingerprint == fingerprint_of(status) and not item.rule.keeps_source:
             raise OutputRefused(
                 f"{item.target}: is the output of {record.source}, and sources are not kept, so nothing would be left"
@@ -190,6 +210,11 @@ class Publisher:
             )
         return _to(item, item.target, exclusive=False)
 
+    def _foreign(self, job: Job, name: str) -> bool:
+        """Whether a file stands there that is not what darkroom last wrote there from the same source."""
+        status = _status(name)
+        return status is not None and not _ours(self._ledger.written([name]).get(name), job, status)
+
     def _is_watched(self, target: str) -> bool:
         """Whether a file lies in a watched folder, whatever links lead there."""
         return os.path.realpath(target).startswith(tuple(f"{os.path.realpath(root)}/" for root in self._watched))
@@ -200,8 +225,8 @@ class Publisher:
             name = numbered(item.target, number)
             status = _status(name)
             ours = status is not None and _ours(self._ledger.written([name]).get(name), item.job, status)
-            alone = not any(_status(name + part.suffix) for part in item.parts[1:])
-            if name not in taken and (ours or (status is None and alone)):
+            mine = not any(self._foreign(item.job, name + part.suffix) for part in item.parts[1:])
+            if name not in taken and mine and (ours or status is None):
                 return _to(item, name, exclusive=not ours)
         raise AssertionError("count() has no end")
 
@@ -216,29 +241,30 @@ class Publisher:
                     sync_file(intent.temporary)
                 good.append(item)
             except OSError as error:
-                self._give_up(item, error)
+                self._give_up(item, intent, error)
         return good
 
     def _rename(self, items: Iterable[_Placed], later: list[Encoded]) -> list[_Placed]:
         """Rename into place. A name that somebody took in this moment is chosen anew with the next group."""
         good = list[_Placed]()
         for item in items:
-            job = item.encoded.job.id
+            job, placed = item.encoded.job.id, list[Intent]()
             try:
                 for intent in item.intents:  # the output first: only its name can be taken in this moment
                     put_in_place(intent.temporary, intent.target, exclusive=intent.exclusive)
+                    placed.append(intent)
                 good.append(item)
             except FileExistsError:
                 self._ledger.withdraw([job])
                 later.append(item.encoded)
             except OSError as error:
-                self._ledger.withdraw([job])
-                self._give_up(item, error)
+                self._ledger.withdraw([job], placed=placed)
+                self._give_up(item, intent, error)
         return good
 
-    def _give_up(self, item: _Placed, error: OSError) -> None:
+    def _give_up(self, item: _Placed, intent: Intent, error: OSError) -> None:
         item.encoded.discard()
-        self._failed(item.encoded.job, writing_failed(item.intents[0].target, error))
+        self._failed(item.encoded.job, writing_failed(intent.target, error))
 
     def _skip(self, job: Job, reason: str) -> None:
         move = Move(job.id, State.SKIPPED, reason)
@@ -268,10 +294,11 @@ class Publisher:
             by_job.setdefault(intent.job, []).append(intent)
         finished = list[Intent]()
         for job, parts in by_job.items():
-            if all(self._finish(intent) for intent in parts):
+            placed = [intent for intent in parts if self._finish(intent)]
+            if len(placed) == len(parts):
                 finished += parts
                 continue
-            self._ledger.withdraw([job])
+            self._ledger.withdraw([job], placed=placed)
             for intent in parts:
                 discard(intent.temporary)
         return finished

@@ -6,9 +6,10 @@ replaced picture or a second process cannot make a report count wrong.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.codec import decode, probe
-from daemon.errors import BlockedError, DarkroomError
-from daemon.ledger import Ledger, Move
-from daemon.model import Config, Job, Rule, State
+from daemon.errors import DarkroomError
+from daemon.ledger import Ledger
+from daemon.model import Config, Rule, State
 from daemon.report.values import Study, Unmeasured
-from kernels.chain import Chain, canonical, describe, measured_steps
-from kernels.measuring import series_of
+from kernels.chain import canonical, describe
+from kernels.measuring import series_of, side_of
 
 PAUSE = 1.0
 """Seconds between two writings of a report, at least."""
@@ -33,61 +34,55 @@ SHOWN_PIXELS = 64_000_000
 """A picture with more is not decoded for the picture grid: that happens beside `runtime.memory`."""
 
 
+log = logging.getLogger("darkroom")
+
+ON_THE_WAY = (State.WAITING, State.RUNNING, State.CANCELLED)
+
+
 class Reporter:
-    """Writes the report of every rule that has one. `note` is called from any thread; `run` and `finish` from one."""
+    """Writes the report of every rule that has one, from one thread. Out of date is what the ledger counts otherwise.
+
+    Counted and not told: `darkroom cancel` and `retry` act from processes of their own.
+    """
 
     def __init__(self, config: Config, ledger: Ledger, complain: Callable[[str], None]) -> None:
-        self._rules = {rule.name: rule for rule in config.rules if rule.report is not None}
+        self._rules = [rule for rule in config.rules if rule.report is not None]
         self._ledger = ledger
         self._complain = complain
-        self._lock = threading.Lock()
-        self._stale = set[str]()
-        self._changed = threading.Event()
+        self._written: dict[str, Mapping[State, int]] = {}
         self._writers: dict[str, Any] = {}
-        self.spent = 0.0
-        """Seconds that went into reports so far."""
-
-    def note(self, job: Job, move: Move) -> None:
-        """A job has ended: its rule's report is out of date."""
-        if job.rule in self._rules and move.to in (State.DONE, State.FAILED, State.SKIPPED):
-            with self._lock:
-                self._stale.add(job.rule)
-            self._changed.set()
 
     def run(self, stop: threading.Event) -> None:
         """Write what is out of date, again and again, until `stop` is set. A kill may have left any report behind."""
-        if not self._rules:
-            return
-        with self._lock:
-            self._stale |= self._rules.keys() & self._ledger.counts().keys()
-            self._changed.set()
         cost = 0.0
         # The pause comes first: a short run writes its report once, at its end.
-        while not stop.wait(max(PAUSE, cost / SHARE)):
-            if self._changed.wait(PAUSE) and not stop.is_set():
-                began = time.monotonic()
-                self.finish()
-                cost = time.monotonic() - began
-
-    def wake(self) -> None:
-        """End the current wait at once."""
-        self._changed.set()
-
-    def finish(self) -> None:
-        """Write every report that is out of date, now."""
-        with self._lock:
-            stale, self._stale = self._stale, set()
-            self._changed.clear()
-        for rule in sorted(stale):
+        while self._rules and not stop.wait(max(PAUSE, cost / SHARE)):
             began = time.monotonic()
-            try:
-                self._write(self._rules[rule])
-            except DarkroomError as error:
-                self._complain(f"{rule}: report: {error}")
-                self._try_again(rule, error)
-            self.spent += time.monotonic() - began
+            self.finish()
+            cost = time.monotonic() - began
 
-    def _write(self, rule: Rule) -> None:
+    def finish(self) -> bool:
+        """Write every report that is out of date, now; whether all are as they should be."""
+        counts = self._ledger.counts() if self._rules else {}
+        current = [self._write(rule, counts.get(rule.name, {})) for rule in self._rules]
+        return all(current)
+
+    def _write(self, rule: Rule, counts: Mapping[State, int]) -> bool:
+        if counts == self._written.get(rule.name, {}):
+            return True
+        try:
+            self._write_files(rule)
+        except DarkroomError as error:
+            self._complain(f"{rule.name}: report: {error}")
+            return False
+        except Exception as error:  # a report that cannot be drawn must not stop the pictures
+            log.error("internal error with the report of %s", rule.name, exc_info=error)
+            self._complain(f"{rule.name}: report: internal error ({type(error).__name__}: {error}); please report it")
+            return False
+        self._written[rule.name] = counts
+        return True
+
+    def _write_files(self, rule: Rule) -> None:
         assert rule.report is not None
         if rule.name not in self._writers:
             from daemon.report.writer import ReportWriter  # the template engine: loaded when there is something to show
@@ -95,26 +90,21 @@ class Reporter:
             self._writers[rule.name] = ReportWriter()
         self._writers[rule.name].write(rule.report, study_of(rule, self._ledger), load_picture)
 
-    def _try_again(self, rule: str, error: DarkroomError) -> None:
-        if isinstance(error, BlockedError):
-            with self._lock:
-                self._stale.add(rule)
-            self._changed.set()
-
 
 def study_of(rule: Rule, ledger: Ledger) -> Study:
     """Everything a rule has measured so far, as the ledger has it."""
     series = series_of(rule.chain)
+    counts = ledger.counts().get(rule.name, {})
     measured = ledger.measured_by(rule.name, canonical(rule.chain), len(series))
     return Study(
         rule=rule.name,
         steps=describe(rule.chain),
         series=series,
-        size=size_of(rule.chain),
+        size=side_of(rule.chain),
         pictures=measured.relatives,
         sources=[f"{root}/{relative}" for root, relative in zip(measured.roots, measured.relatives, strict=True)],
         mse=measured.mse,
-        counts=ledger.counts().get(rule.name, {}),
+        counts={**{state: counts.get(state, 0) for state in ON_THE_WAY}, **measured.ended},
         skipped=_sample(ledger, rule.name, State.SKIPPED),
         failed=_sample(ledger, rule.name, State.FAILED),
         devices=ledger.devices(rule.name),
@@ -132,13 +122,5 @@ def load_picture(source: str) -> NDArray[np.uint8] | None:
         return None
 
 
-def size_of(chain: Chain) -> int | None:
-    """The size that a study brings its pictures to, in pixels."""
-    for measured in measured_steps(chain):
-        if measured.measures.side is not None:
-            return measured.measures.side(dict(measured.step.parameters))
-    return None
-
-
 def _sample(ledger: Ledger, rule: str, state: State) -> list[Unmeasured]:
-    return [Unmeasured(job.relative, job.reason) for job in ledger.jobs(state, rule, SAMPLES)]
+    return [Unmeasured(picture, reason) for picture, reason in ledger.unmeasured(rule, state, SAMPLES)]

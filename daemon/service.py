@@ -20,7 +20,7 @@ from daemon.display import Display
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
 from daemon.intake import Intake
-from daemon.ledger import Ledger, Move
+from daemon.ledger import Ledger
 from daemon.model import Config, Job, SourceAction, State
 from daemon.outputs import check_writable, discard, leftovers
 from daemon.pipeline import Pipeline
@@ -34,6 +34,8 @@ TICK_ONCE = 0.02
 STOP_WITHIN = 2.0
 """Seconds a stop may take to finish what is decoded; the rest is handed back to the ledger."""
 TELL_EVERY = 1.0
+REPORT_WITHIN = 10.0
+"""Seconds that a stop waits for a report that is being written."""
 REST_AFTER = 2.0
 """Seconds without work after which memory is given back."""
 GIVE_UP = 15.0
@@ -55,6 +57,7 @@ class Service:
         self._shown = 0.0
         self._patience_since = 0.0
         self._rested = True
+        self._reported = False
         self._fatal: list[BaseException] = []
         self._tally = Tally()
         self._started = time.time()
@@ -76,7 +79,7 @@ class Service:
             self._ledger,
             self._runtime,
             recipe_of=self._graphs.recipe_of,
-            ended=self._ended,
+            ended=self._tally.note,
             look_again=self._look_again,
             complain=self._complain,
         )
@@ -136,7 +139,6 @@ class Service:
     def _end(self) -> bool:
         self._stop.set()
         self._intake.wake()
-        self._reporter.wake()
         clean = self._pipeline.stop(STOP_WITHIN)
         self._building = not self._runtime.close()
         for thread in self._threads:
@@ -155,17 +157,22 @@ class Service:
         return clean
 
     def _finish_reports(self) -> None:
-        """Write what the reports lack. Their thread has ended, or hangs in a disk and must not hold up the end."""
-        if not any(thread.name == "reports" and thread.is_alive() for thread in self._threads):
-            with contextlib.suppress(DarkroomError):  # a ledger that cannot be read has been told of
-                self._reporter.finish()
+        """Write what the reports lack. With `once` they are what was asked for; a signal waits a while at most."""
+        began, patience = time.monotonic(), REPORT_WITHIN
+        while any(thread.name == "reports" and thread.is_alive() for thread in self._threads):
+            if (not self._once or self._signals) and time.monotonic() - began > patience:
+                self._complain("a report is not complete; the next start completes it")
+                return
+            time.sleep(0.02)
+        with contextlib.suppress(DarkroomError):  # a ledger that cannot be read has been told of
+            self._reported = self._reporter.finish()
 
     def _exit_status(self) -> int:
         if not self._once:
             return 0
         if self._left and not self._signals:
             self._display.line(f"{self._left} pictures are left waiting; `darkroom jobs --state waiting` says for what")
-        return 1 if self._tally.counts[State.FAILED] or self._left else 0
+        return 1 if self._tally.counts[State.FAILED] or self._left or not self._reported else 0
 
     # -- parts of the start --------------------------------------------------------------------------------------
 
@@ -281,10 +288,6 @@ class Service:
         if self._once and time.monotonic() - self._patience_since > GIVE_UP:
             return False
         return not self._stop.wait(1.0)
-
-    def _ended(self, job: Job, move: Move) -> None:
-        self._tally.note(job, move)
-        self._reporter.note(job, move)
 
     def _wake(self) -> None:
         self._pipeline.wake()

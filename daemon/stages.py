@@ -30,9 +30,16 @@ FILE_BYTES_PER_PIXEL, FILE_BYTES_BESIDE = 8, 64 << 20
 
 
 class Unwanted(DarkroomError):
-    """The rule does not want this picture; the text is the reason it is skipped for."""
+    """The rule does not want this picture; the text is the reason it is skipped for.
+
+    `repeats` is the job whose result stands, where there is nothing to be done for that reason.
+    """
 
     kind = "skipped"
+
+    def __init__(self, reason: str, repeats: int | None = None) -> None:
+        super().__init__(reason)
+        self.repeats = repeats
 
 
 def begin(work: Work, max_pixels: int) -> None:
@@ -49,7 +56,7 @@ def begin(work: Work, max_pixels: int) -> None:
 def decode_source(work: Work, budget: ByteBudget) -> bool:
     """Decode, if the memory budget has room; False, with nothing changed, if it has not."""
     assert work.header is not None and work.data is not None
-    cost = work.pixels * BYTES_PER_PIXEL
+    cost = work.run_pixels * BYTES_PER_PIXEL
     if not budget.try_charge(cost):
         return False
     work.charged = cost
@@ -141,4 +148,4 @@ def _refuse_repeat(work: Work) -> None:
     except OSError:
         return
     if stands:
-        raise Unwanted(f"same content as job {earlier.job}, whose output stands: {earlier.output}")
+        raise Unwanted(f"same content as job {earlier.job}, whose output stands: {earlier.output}", earlier.job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import closing
@@ -14,7 +13,7 @@ from daemon.ledger import Ledger
 from daemon.match import IGNORED, ignored, matches
 from daemon.model import Config, Job, Rule, State
 from daemon.scan import fingerprint_of
-from kernels.chain import describe, parse_chain
+from kernels.chain import describe
 
 
 def why(config: Config, path: Path) -> tuple[bool, list[str]]:
@@ -66,8 +65,9 @@ def _tell(config: Config, ledger: Ledger, job: Job) -> list[str]:
     lines = [f"{job.path}: job {job.id}, {job.state.value}.", f"  rule {job.rule}: {steps}", f"  version: {size}"]
     lines += [f"  {ago(when)}  {state.value}: {reason}" for when, state, reason in ledger.history(job.id)]
     if (measured := ledger.measured([job.id]).get(job.id)) is not None:
-        chain = parse_chain(json.loads(measured.steps))
-        lines += [f"  measured {line}" for line in findings.lines(chain, measured.mse)]
+        chain = findings.chain_of(measured.steps)
+        told = findings.lines(chain, measured.mse) if chain else [f"{measured.steps}, which this version does not have"]
+        lines += [f"  measured {line}" for line in told]
     if job.output is not None:
         lines.append(f"  output: {job.output}" + ("" if os.path.lexists(job.output) else " (no longer there)"))
     return [*lines, *_next(config, job, rule)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from daemon.codec import Decoded, Header
 from daemon.model import EarlierResult, Job, Rule
-from kernels.measuring import Finding
+from kernels.measuring import Finding, side_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +42,8 @@ class Work:
     def pixels(self) -> int:
         """Pixels of the picture; 0 before its header was read."""
         return 0 if self.header is None else self.header.width * self.header.height
+
+    @property
+    def run_pixels(self) -> int:
+        """Pixels that a run works on: those of the picture, or of the larger square that a measurement makes of it."""
+        return max(self.pixels, (side_of(self.rule.chain) or 0) ** 2)

@@ -87,6 +87,11 @@ class Measured:
     measures: Measures
     series: tuple[Series, ...]
 
+    @property
+    def side(self) -> int | None:
+        """The side in pixels of the square that pictures are resized to beforehand; None if they are not."""
+        return self.measures.side and self.measures.side(dict(self.step.parameters))
+
 
 def measured_steps(chain: Chain) -> Iterator[Measured]:
     """The measurements of a chain, in order."""
@@ -112,17 +117,20 @@ def canonical(chain: Chain) -> str:
 
 def _order(chain: Chain) -> Iterator[Fault]:
     """What is wrong with where the measurements of a chain stand."""
-    seen = dict[Series, int]()
+    earlier = list[Measured]()
     for measured in measured_steps(chain):
-        name, before = measured.step.name, chain[: measured.index]
-        resizing = [step.name for step in before if operators()[step.name].resizes]
+        place, name = (measured.index, measured.step.name), measured.step.name
+        resizing = [step.name for step in chain[: measured.index] if operators()[step.name].resizes]
         if measured.measures.same_size and resizing:
             problem = f"{name} compares with the chain's input pixel by pixel, and {resizing[0]} changes the size"
-            yield Fault((measured.index, name), problem, f"put {name} before {resizing[0]}")
-        if again := [seen[series] for series in measured.series if series in seen]:
+            yield Fault(place, problem, f"put {name} before {resizing[0]}")
+        if again := [other.index for other in earlier if set(other.series) & set(measured.series)]:
             problem = f"the numbers of {name} have the names of those of steps[{again[0]}]"
-            yield Fault((measured.index, name), problem, "remove one of them, or give it a rule of its own")
-        seen |= dict.fromkeys(measured.series, measured.index)
+            yield Fault(place, problem, "remove one of them, or give it a rule of its own")
+        elif unlike := [other.index for other in earlier if other.side and measured.side not in (None, other.side)]:
+            problem = f"{name} measures at another size than steps[{unlike[0]}]"
+            yield Fault(place, problem, "give both the same size: a report has one")
+        earlier.append(measured)
 
 
 def _describe_step(step: Step) -> str:

@@ -28,6 +28,12 @@ def series_of(chain: Chain) -> tuple[Series, ...]:
     return tuple(series for measured in measured_steps(chain) for series in measured.series)
 
 
+@functools.cache
+def side_of(chain: Chain) -> int | None:
+    """The side in pixels of the square that the chain's measurements resize pictures to; None if they do not."""
+    return next((each.side for each in _measured(chain) if each.side), None)
+
+
 def makes_pictures(chain: Chain) -> bool:
     """Whether any step changes the picture; a chain that only measures gives none."""
     return any(operators()[step.name].measures is None for step in chain)

@@ -160,10 +160,11 @@ class Ledger:
         """Change the state of jobs, all or none: the one door through which a state changes (law 3)."""
         self._write(lambda db: self._apply(db, moves), durable=durable)
 
-    def intend(self, intents: Sequence[Intent], measured: Mapping[int, Measured] | None = None) -> None:
+    def intend(self, intents: Sequence[Intent], moves: Mapping[int, Move] | None = None) -> None:
         """Record durably that these files are about to be renamed into place. After this, publishing is certain.
 
-        `measured` by job: recorded here too, since a restart that finishes the renaming runs nothing again.
+        What the `moves` (by job) will say of the result is recorded here too, since a restart that finishes the
+        renaming runs nothing again.
         """
         rows = [
             (i.job, i.part, text(i.temporary), text(i.target), i.exclusive, *numbers(i.fingerprint)) for i in intents
@@ -171,15 +172,23 @@ class Ledger:
 
         def record(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO publications VALUES (?,?,?,?,?,?,?,?)", rows)
-            for job, values in (measured or {}).items():
-                measurements.remember(db, job, values)
+            for job, move in (moves or {}).items():
+                values = (move.device, move.content, move.recipe, job)
+                db.execute("UPDATE jobs SET device = ?, content = ?, recipe = ? WHERE id = ?", values)
+                if move.measured is not None:
+                    measurements.remember(db, job, move.measured)
 
         self._write(record, durable=True)
 
-    def withdraw(self, jobs: Iterable[int]) -> None:
-        """Forget the intents of jobs whose rename did not come about."""
+    def withdraw(self, jobs: Iterable[int], *, placed: Sequence[Intent] = ()) -> None:
+        """Forget the intents of jobs whose renames did not all come about; what is `placed` all the same is ours."""
         rows = [(job,) for job in jobs]
-        self._write(lambda db: db.executemany("DELETE FROM publications WHERE job = ?", rows))
+
+        def forget(db: sqlite3.Connection) -> None:
+            _record_outputs(db, [(intent.target, intent.job, intent.fingerprint) for intent in placed])
+            db.executemany("DELETE FROM publications WHERE job = ?", rows)
+
+        self._write(forget)
 
     def complete(self, published: Sequence[tuple[Intent, Move | None]]) -> None:
         """Record renames that are durable: the files are ours, the jobs are done, the intents are spent.
@@ -288,6 +297,10 @@ class Ledger:
         """What a rule measured with these steps (canonical), which give so many `series`."""
         return measurements.of_rule(self._database, rule, steps, series)
 
+    def unmeasured(self, rule: str, state: State, limit: int) -> list[tuple[str, str]]:
+        """Pictures of a rule whose newest version ended in this state, newest first: (relative path, reason)."""
+        return measurements.unmeasured(self._database, rule, state, limit)
+
     def devices(self, rule: str) -> dict[str, int]:
         """How many done jobs of a rule ran on each device."""
         sql = "SELECT device, count(*) FROM jobs WHERE rule = ? AND state = 'done' AND device NOT NULL GROUP BY device"
@@ -302,12 +315,13 @@ class Ledger:
             cursor = db.execute(
                 "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?, gone = ?,"
                 " attempts = coalesce(?, attempts), output = coalesce(?, output), device = coalesce(?, device),"
-                " content = coalesce(?, content), recipe = coalesce(?, recipe)"
+                " content = coalesce(?, content), recipe = coalesce(?, recipe), repeats = ?"
                 f" WHERE id = ? AND state IN ({','.join('?' * len(before))})",
                 (
                     *(move.to.value, reason, now, move.not_before, move.source_due, move.gone),
                     move.attempts,
                     *(None if move.output is None else text(move.output), move.device, move.content, move.recipe),
+                    move.repeats,
                     *(move.job, *before),
                 ),
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daemon.ledger.database import Database, chunks, path_of
 from daemon.ledger.values import Measured
+from daemon.model import State
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPictures:
-    """Everything a rule measured with the same steps: each picture once, by its newest done job, sorted by path.
+    """What a rule makes of the newest version of each of its pictures, sorted by path.
 
-    `relatives` lie below `roots`, one each a picture; `mse` is float64, pictures × series. `others` pictures were
-    measured with other steps only.
+    `relatives` lie below `roots`, one each a measured picture; `mse` is float64, pictures × series. `others` pictures
+    were measured with other steps. `ended` counts the newest versions by state.
     """
 
     roots: Sequence[str]
     relatives: Sequence[str]
     mse: NDArray[np.float64]
     others: int
+    ended: Mapping[State, int]
 
 
 def remember(db: sqlite3.Connection, job: int, measured: Measured) -> None:
@@ -49,18 +51,36 @@ def of_jobs(database: Database, jobs: Sequence[int]) -> dict[int, Measured]:
     return found
 
 
+# The newest verdict on each picture: not a file that went away unread, nor a repeat, whose result is another job's.
+# With a bare max(), SQLite takes the other columns from the row that has it.
+_NEWEST = (
+    "SELECT root, relative, state, reason, max(id) AS id FROM jobs WHERE rule = ?"
+    " AND state IN ('done', 'failed', 'skipped') AND repeats IS NULL AND NOT (state = 'skipped' AND gone = 1)"
+    " GROUP BY root, relative"
+)
+
+
 def of_rule(database: Database, rule: str, steps: str, series: int) -> MeasuredPictures:
     """What a rule measured with these steps, which give so many `series`."""
     import numpy as np
 
-    joined = "FROM jobs j JOIN measurements m ON m.job = j.id WHERE j.rule = ? AND j.state = 'done'"
     rows = database.read(
-        # With a bare max(), SQLite takes the other columns from the row that has it.
-        f"SELECT j.root, j.relative, m.mse, max(j.id) {joined} AND m.steps = ? GROUP BY j.root, j.relative",
+        f"SELECT n.root, n.relative, m.mse FROM ({_NEWEST}) n JOIN measurements m ON m.job = n.id"
+        " WHERE n.state = 'done' AND m.steps = ? ORDER BY n.root, n.relative",
         (rule, steps),
     )
-    everything = f"SELECT count(*) FROM (SELECT DISTINCT j.root, j.relative {joined})"
-    ((pictures,),) = database.read(everything, (rule,))
+    ended = {State(state): number for state, number in database.read(_counted(), (rule,))}
     numbers = np.frombuffer(b"".join(row[2] for row in rows), "<f8").astype(np.float64, copy=False)
     mse = numbers.reshape(len(rows), series)
-    return MeasuredPictures([path_of(r[0]) for r in rows], [path_of(r[1]) for r in rows], mse, pictures - len(rows))
+    others = ended.get(State.DONE, 0) - len(rows)
+    return MeasuredPictures([path_of(r[0]) for r in rows], [path_of(r[1]) for r in rows], mse, others, ended)
+
+
+def _counted() -> str:
+    return f"SELECT state, count(*) FROM ({_NEWEST}) GROUP BY state"
+
+
+def unmeasured(database: Database, rule: str, state: State, limit: int) -> list[tuple[str, str]]:
+    """Pictures whose newest version ended like this, newest first: (relative path, reason)."""
+    sql = f"SELECT relative, reason FROM ({_NEWEST}) WHERE state = ? ORDER BY id DESC LIMIT ?"
+    return [(path_of(row[0]), row[1]) for row in database.read(sql, (rule, state.value, limit))]

@@ -135,3 +135,14 @@ def m008_parts(connection: sqlite3.Connection) -> None:
 def m009_measurements(connection: sqlite3.Connection) -> None:
     """What jobs measured: mean squared errors as float64, little-endian, in the order of the steps' series."""
     connection.execute("CREATE TABLE measurements (job INTEGER PRIMARY KEY, steps TEXT NOT NULL, mse BLOB NOT NULL)")
+
+
+@migration
+def m010_repeats(connection: sqlite3.Connection) -> None:
+    """The job whose result stands for a skipped one: what a report counts is then that job's."""
+    connection.execute("ALTER TABLE jobs ADD COLUMN repeats INTEGER")
+    # Until now the reason alone told of it.
+    connection.execute(
+        "UPDATE jobs SET repeats = CAST(substr(reason, 21) AS INTEGER)"
+        " WHERE state = 'skipped' AND reason LIKE 'same content as job %'"
+    )

@@ -37,7 +37,8 @@ class Measured:
 class Move:
     """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows.
 
-    `gone`: the file was not there, so that it is new if it comes back.
+    `gone`: the file was not there, so that it is new if it comes back. `repeats`: the job that had the same content,
+    and whose result still stands.
     """
 
     job: int
@@ -52,6 +53,7 @@ class Move:
     source_due: bool = False
     gone: bool = False
     measured: Measured | None = None
+    repeats: int | None = None
     only_from: tuple[State, ...] = ()
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,9 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
-from tests.box import COMPARED, ENVIRONMENT, STUDY, Box, Pixels, encoded, wait_until
+from kernels.chain import parse_chain
+from kernels.measuring import side_of
+from tests.box import COMPARED, ENVIRONMENT, MOSAIC, STUDY, Box, Pixels, encoded, wait_until
 
 REPORT = f"""version: 1
 settle: 100ms
@@ -140,6 +146,80 @@ def test_a_foreign_file_in_a_watched_folder_is_not_overwritten(box: Box, small: 
     assert "cat.png.json" in box.jobs()[0]["reason"]
 
 
+@pytest.mark.parametrize("policy", ["overwrite", "rename", "skip"])
+def test_a_file_of_somebody_else_beside_the_output(box: Box, small: Pixels, policy: str) -> None:
+    """Output and measurements are one name: with `rename` and `skip` neither is taken from anybody."""
+    box.rules(f"on_conflict: {policy}", steps=COMPARED)
+    (box.folder / "out").mkdir()
+    (box.folder / "out/cat.png.json").write_text("mine")
+    box.drop("in/cat.png", small)
+    box.once()
+    kept = (box.folder / "out/cat.png.json").read_text() == "mine"
+    expected = {
+        "overwrite": (False, ["cat.png", "cat.png.json"]),
+        "rename": (True, ["cat-1.png", "cat-1.png.json", "cat.png.json"]),
+        "skip": (True, ["cat.png.json"]),
+    }
+    assert (kept, box.files()) == expected[policy]
+
+
+@pytest.mark.parametrize("name", ["cat.png", "n" * 250 + ".png"])
+def test_measurements_that_cannot_lie_there(box: Box, small: Pixels, name: str) -> None:
+    """Nothing is published then, not even the picture; it comes out once the reason is gone."""
+    box.rules("on_conflict: rename", steps=COMPARED)
+    if len(name) < 200:
+        (box.folder / "out" / f"{name}.json").mkdir(parents=True)
+    box.drop(f"in/{name}", small)
+    box.once(check=1 if len(name) > 200 else None)
+    (job,) = box.jobs()
+    if len(name) > 200:
+        assert job["state"] == "failed" and f"{name}.json" in job["reason"]
+        assert [file for file in box.files() if not file.endswith(".error.txt")] == []
+    else:
+        assert box.files() == ["cat-1.png", "cat-1.png.json"]
+
+
+def test_measurements_of_an_earlier_chain_do_not_stay_beside_a_new_output(box: Box, photograph: Pixels) -> None:
+    first, second = crops(photograph, 2)
+    box.rules(steps=COMPARED)
+    box.drop("in/cat.png", first)
+    box.once()
+    box.rules(steps=MOSAIC)
+    box.drop("in/cat.png", second, age=30)
+    box.once()
+    assert box.files() == ["cat.png"]
+
+
+def test_a_job_finished_after_a_kill_has_its_numbers_and_its_device(box: Box, small: Pixels) -> None:
+    box.rules(steps=COMPARED)
+    box.drop("in/cat.png", small)
+    script = (
+        "import os, sys; import daemon.publish as place; real = place.Ledger.intend\n"
+        "def crash(self, *given): real(self, *given); os._exit(9)\n"
+        "place.Ledger.intend = crash\n"
+        "from daemon.cli import main; sys.exit(main(['run', '--once']))"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=box.folder, env=ENVIRONMENT, check=False, timeout=60)
+    assert not [name for name in box.files() if not name.startswith(".darkroom-")]
+    box.once()
+    (job,) = box.jobs()
+    assert (job["state"], job["device"]) == ("done", "cpu") and job["psnr"] > 0
+    box.drop("in/cat.png", small, age=20)
+    box.once()
+    assert "same content" in box.jobs()[0]["reason"]
+
+
+def test_numbers_of_steps_that_are_no_more_are_still_told(box: Box, small: Pixels) -> None:
+    box.rules(steps=COMPARED)
+    source = box.drop("in/cat.png", small)
+    box.once()
+    with closing(sqlite3.connect(box.folder / "var/ledger.db")) as ledger, ledger:
+        ledger.execute("""UPDATE measurements SET steps = '[{"gone":{}}]'""")
+    (number,) = box.jobs()[0]["measurements"]
+    assert 0 < number < 1
+    assert "which this version does not have" in box.darkroom("why", str(source)).stdout
+
+
 # -- a study -----------------------------------------------------------------------------------------------------
 
 
@@ -214,6 +294,69 @@ def test_pictures_measured_with_other_steps_are_left_out_and_counted(study: Box,
     study.once()
     assert {row["picture"] for row in rows(study)} == {"new.png"}
     assert report(study)["left_out"] == 1
+
+
+def test_a_picture_counts_by_its_newest_version(study: Box, photograph: Pixels) -> None:
+    first, second, third = crops(photograph, 3)
+    study.drop("in/gray.png", first)
+    study.drop("in/broken.png", second)
+    study.drop("in/mended.png", b"no picture")
+    study.drop("in/stays.png", third)
+    study.once(check=1)
+    assert {row["picture"] for row in rows(study)} == {"gray.png", "broken.png", "stays.png"}
+    study.drop("in/gray.png", gray(first), age=30)
+    study.drop("in/broken.png", b"no picture", age=30)
+    study.drop("in/mended.png", second, age=30)
+    study.once(check=1)
+    told = report(study)
+    assert {row["picture"] for row in rows(study)} == {"mended.png", "stays.png"}
+    assert [each["picture"] for each in told["skipped"]] == ["gray.png"]
+    assert [each["picture"] for each in told["failed"]] == ["broken.png"]
+    assert (told["counts"]["done"], told["counts"]["skipped"], told["counts"]["failed"]) == (2, 1, 1)
+
+
+def test_a_picture_touched_still_counts(box: Box, small: Pixels) -> None:
+    box.rules("report: report", steps=COMPARED)
+    source = box.drop("in/cat.png", small)
+    box.once()
+    os.utime(source, (time.time() - 30, time.time() - 30))
+    box.once()
+    assert box.jobs()[0]["state"] == "skipped"
+    told = report(box)
+    assert (told["pictures"], told["skipped"], told["counts"]["skipped"]) == (1, [], 0) and len(rows(box)) == 1
+
+
+def test_a_report_in_a_watched_folder_is_never_taken(study: Box, photograph: Pixels) -> None:
+    study.write_config(REPORT.replace("report: report", 'match: ["*"]\n    report: in/report'))
+    study.drop("in/cat.png", crops(photograph, 1)[0])
+    study.once()
+    study.once()
+    assert study.files("in") == ["cat.png", "report/report.csv", "report/report.html", "report/report.json"]
+    assert len(study.jobs()) == 1
+
+
+def test_once_fails_when_the_report_could_not_be_written(study: Box, photograph: Pixels) -> None:
+    study.drop("in/cat.png", crops(photograph, 1)[0])
+    (study.folder / "report").write_text("a file where the folder should be")
+    assert "report:" in study.once(check=1).stdout
+    assert study.states() == {"cat.png": "done"}
+
+
+def test_cancelling_what_waits_completes_the_report(study: Box, photograph: Pixels) -> None:
+    study.drop("in/cat.png", crops(photograph, 1)[0])
+    daemon = study.start()
+    wait_until(partial(reported, study, 1), what="the report")
+    with closing(sqlite3.connect(study.folder / "var/ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE jobs SET state = 'waiting', not_before = 1e12")
+    wait_until(lambda: not report(study)["complete"], what="a report in progress")
+    study.darkroom("cancel", str(study.jobs()[0]["id"]))
+    wait_until(lambda: report(study)["complete"], what="a complete report")
+    daemon.stop()
+
+
+def test_a_picture_is_charged_for_what_a_study_makes_of_it() -> None:
+    steps = parse_chain([{"pool_upsample_psnr": {"size": 512}}])
+    assert side_of(steps) == 512 and side_of(parse_chain(["mosaic", "psnr"])) is None
 
 
 def test_sources_go_only_when_their_numbers_are_safe(study: Box, photograph: Pixels) -> None:

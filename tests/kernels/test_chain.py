@@ -138,6 +138,12 @@ FAULTS: list[tuple[object, tuple[str | int, ...], str, str]] = [
     # Where measurements stand.
     ([RESIZE, "psnr"], (1, "psnr"), "resize changes the size", "put psnr before resize"),
     (["mosaic", RESIZE, "grayscale", "psnr"], (3, "psnr"), "resize changes the size", "put psnr before resize"),
+    (
+        [{"pool_upsample_psnr": {"scales": [1]}}, {"pool_upsample_psnr": {"scales": [2], "size": 64}}],
+        (1, "pool_upsample_psnr"),
+        "measures at another size than steps[0]",
+        "give both the same size",
+    ),
     (["psnr", "psnr"], (1, "psnr"), "names of those of steps[0]", "remove one"),
     (["mosaic", "psnr", STUDY, "psnr"], (3, "psnr"), "names of those of steps[1]", "remove one"),
     ([STUDY, {STUDY: {"size": 128}}], (1, STUDY), "names of those of steps[0]", "a rule of its own"),
