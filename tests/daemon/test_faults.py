@@ -354,8 +354,8 @@ def test_export_that_fails_and_heals(box: Box, small: Pixels) -> None:
 
 
 def test_damaged_graph_is_built_again(box: Box, small: Pixels) -> None:
-    (graph,) = (box.folder / "var/graphs").glob("*.onnx")
-    graph.write_bytes(graph.read_bytes()[:100])
+    for graph in (box.folder / "var/graphs").glob("*.onnx"):
+        graph.write_bytes(graph.read_bytes()[:100])
     box.drop("in/a.png", small)
     box.once()
     assert box.files() == ["a.png"]
