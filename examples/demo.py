@@ -48,7 +48,7 @@ def main() -> int:
         ).returncode
     print("\nThe results:")
     for rule in config.rules:
-        print(f"  {rule.name:12} {rule.output.folder}")
+        print(f"  {rule.name:12} {rule.output.folder if rule.publishes else f'{rule.report}/report.html'}")
     return status
 
 
