@@ -12,7 +12,7 @@ from daemon.errors import BlockedError, DarkroomError, PermanentError, Transient
 from daemon.runtime.choice import Choice, choose, plan_for, try_device
 from daemon.runtime.devices import AUTO, Device, DeviceFault, EngineError, NotUsable, OutOfMemory, Unproven
 from daemon.runtime.engine import Engine, Outputs, Pixels
-from daemon.runtime.graph import Loaded, gathered, load, run
+from daemon.runtime.graph import CPU_BATCH_PIXELS, Loaded, gathered, load, run
 from daemon.runtime.ort import OnnxRuntime
 from daemon.runtime.providers import Plan, tensorrt_rtx
 from daemon.runtime.ran import Ran, joined
@@ -20,11 +20,8 @@ from daemon.runtime.ran import Ran, joined
 if TYPE_CHECKING:
     from daemon.runtime.tensorrt import Builder
 
-__all__ = ["Device", "Pixels", "Ran", "Runtime"]
+__all__ = ["CPU_BATCH_PIXELS", "Device", "Pixels", "Ran", "Runtime"]
 
-CPU_BATCH_PIXELS = 1 << 18
-"""A processor gains nothing from batches beyond its caches: four pictures of 256×256, or one large one. Measured on a
-backlog of 256×256: in batches of a megapixel a study takes 8 % longer and `gaussian_blur` 20 %, a mosaic as long."""
 GPU_BATCH_PIXELS = 64_000_000
 """A card wants its launches and copies spread over much work; not yet measured, see docs/devices.md."""
 BYTES_PER_PIXEL, BATCHES_IN_FLIGHT = 9, 4
@@ -71,9 +68,17 @@ class Runtime:
         self._given_up = ""
         self._rests_until = 0.0
         self._lock = threading.Lock()
-        on_cpu = self._base is Device.CPU
-        self.concurrent_runs = threads if on_cpu else 1
-        self.batch_pixels = CPU_BATCH_PIXELS if on_cpu else _card_batch(memory)
+        self._threads, self._card_batch = threads, _card_batch(memory)
+
+    @property
+    def concurrent_runs(self) -> int:
+        """How many runs go side by side. It changes when the processor takes over from a card."""
+        return self._threads if self._base is Device.CPU else 1
+
+    @property
+    def batch_pixels(self) -> int:
+        """Pixels of the batches to give it; it changes likewise."""
+        return CPU_BATCH_PIXELS if self._base is Device.CPU else self._card_batch
 
     @property
     def device(self) -> str:
@@ -131,8 +136,11 @@ class Runtime:
         return joined(parts, device)
 
     def close(self, timeout: float = 1.0) -> bool:
-        """Build no more engines. False if a build goes on, which nothing can stop but the end of the process."""
-        return self._builder is None or self._builder.close(timeout)
+        """Build no more engines. False if a build goes on, which nothing can stop but the end of the process.
+
+        False too when sessions of a card that was given up are still there: to free them can hang.
+        """
+        return (self._builder is None or self._builder.close(timeout)) and not self._lost
 
     # -- graphs --------------------------------------------------------------------------------------------------
 
@@ -181,7 +189,7 @@ class Runtime:
 
     def _on_engine(self, loaded: Loaded, pictures: Sequence[Pixels]) -> list[Outputs] | None:
         """Run on TensorRT if its engine for these pictures is ready; None where CUDA is to do it."""
-        if self._builder is None or loaded.device is not Device.CUDA or loaded.float64:
+        if self._builder is None or loaded.device is not Device.CUDA or loaded.float64 or self._base is Device.CPU:
             return None  # TensorRT makes float32 of float64 (onnx-tensorrt's list of operators): not the same levels
         height, width = pictures[0].shape[:2]
         if (built := self._builder.find(loaded.graph, (height, width))) is None:
@@ -227,7 +235,9 @@ class Runtime:
                 return
             self._base = Device.CPU
             self._lost += self._graphs.values()  # kept: to free memory of a card that is gone can hang
-            self._graphs, self._builder, self._given_up = {}, None, line
+            self._graphs, self._given_up = {}, line
+            if self._builder is not None:
+                self._builder.stop()  # kept all the same: a build that is under way is waited for at the end
         self._tell(line)
 
     def _run_on_cpu(self, graph: Path, pictures: Sequence[Pixels]) -> list[Outputs]:

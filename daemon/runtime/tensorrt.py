@@ -126,9 +126,13 @@ class Builder:
             self._engines.pop((graph, size), None)
         self._fail((graph, size), why)
 
-    def close(self, timeout: float) -> bool:
-        """Build nothing more. False if a build is still under way after `timeout` seconds: it cannot be stopped."""
+    def stop(self) -> None:
+        """Build nothing more and say nothing more; a build that is under way cannot be stopped."""
         self._stop.set()
+
+    def close(self, timeout: float) -> bool:
+        """Build nothing more. False if a build is still under way after `timeout` seconds."""
+        self.stop()
         if self._thread is None:
             return True
         self._thread.join(timeout)

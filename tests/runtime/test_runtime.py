@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from daemon.errors import BlockedError, DarkroomError, PermanentError, TransientError
-from daemon.runtime import Pixels, Runtime
+from daemon.runtime import CPU_BATCH_PIXELS, Pixels, Runtime
 from daemon.runtime.devices import Device
 from daemon.runtime.graph import golden_of
 from export.golden import Golden, pack, pattern
@@ -152,6 +152,30 @@ def test_a_card_that_dies_is_given_up_with_auto(pooling: Path, mosaic: Path) -> 
     (line,) = lines
     assert line == runtime.choice
     assert line.startswith("cuda stopped working (CUDA failure 700") and "the cpu goes on" in line
+
+
+def test_a_processor_that_takes_over_works_as_a_processor_does(pooling: Path) -> None:
+    """A batch gathered for a card would take gigabytes at once, and one core at that."""
+    engine = FakeEngine()
+    runtime = Runtime("auto", 2, engine=engine)
+    runtime.load(pooling)
+    batch = pictures(9, 256, 256)
+    engine.dead = True
+    ran = runtime.run(pooling, batch)
+    assert (runtime.concurrent_runs, runtime.batch_pixels) == (2, CPU_BATCH_PIXELS)
+    assert ran.pictures is not None and len(ran.pictures) == 9
+    assert [count for device, count in engine.ran if device is Device.CPU and count > 2] == [4, 4]
+    expected = Runtime("cpu", 1).run(pooling, batch[8:])
+    assert expected.pictures is not None and np.array_equal(ran.pictures[8], expected.pictures[0])
+
+
+def test_a_rule_on_the_processor_beside_a_card_too(pooling: Path) -> None:
+    engine = FakeEngine(wrong={Device.CUDA}, only=pooling)
+    runtime = Runtime("auto", 2, engine=engine)
+    assert "runs on the cpu" in runtime.load(pooling) and runtime.batch_pixels > 9 * 256 * 256
+    engine.ran.clear()
+    runtime.run(pooling, pictures(9, 256, 256))
+    assert [count for _, count in engine.ran] == [4, 4, 1]
 
 
 def test_jobs_wait_when_a_named_card_dies(pooling: Path) -> None:

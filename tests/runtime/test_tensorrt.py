@@ -181,6 +181,22 @@ def test_the_end_does_not_wait_for_a_build(tmp_path: Path, pooling: Path) -> Non
     assert card.lines == []
 
 
+def test_a_card_that_is_given_up_takes_its_builder_along(tmp_path: Path, pooling: Path) -> None:
+    """Its build may hang with the card: the end must not take it for done, nor the user hear that cuda goes on."""
+    card = Card(tmp_path, "auto", build_seconds=1.0)
+    card.run(pooling)
+    assert card.engine.building.wait(5)
+    card.engine.dead = True
+    assert card.run(pooling) == "cpu" and card.runtime.device == "cpu"
+    assert not card.runtime.close(0.05), "a build goes on"
+    builder = card.runtime._builder
+    assert builder is not None
+    wait_until(lambda: builder.close(0))
+    assert not card.runtime.close(0.05), "and what a lost card holds is not freed"
+    (line,) = card.lines
+    assert "the cpu goes on" in line
+
+
 def test_buckets_bound_pixels_and_pictures() -> None:
     assert bucket_for((256, 256)).most == 244 and bucket_for((16, 16)).most == 256
     assert bucket_for((6000, 8000)).most == 1
