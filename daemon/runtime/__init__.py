@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from daemon.errors import BlockedError, DarkroomError, PermanentError, TransientError
+from daemon.runtime.batches import CPU_BATCH_PIXELS, card_batch
 from daemon.runtime.choice import Choice, choose, plan_for, try_device
 from daemon.runtime.devices import AUTO, Device, DeviceFault, EngineError, NotUsable, OutOfMemory, Unproven
 from daemon.runtime.engine import Engine, Outputs, Pixels
-from daemon.runtime.graph import CPU_BATCH_PIXELS, Loaded, gathered, load, run
+from daemon.runtime.graph import Loaded, gathered, load, run
+from daemon.runtime.once import Once
 from daemon.runtime.ort import OnnxRuntime
 from daemon.runtime.providers import Plan, tensorrt_rtx
 from daemon.runtime.ran import Ran, joined
@@ -21,12 +23,6 @@ if TYPE_CHECKING:
     from daemon.runtime.tensorrt import Builder
 
 __all__ = ["CPU_BATCH_PIXELS", "Device", "Pixels", "Ran", "Runtime"]
-
-GPU_BATCH_PIXELS = 64_000_000
-"""A card wants its launches and copies spread over much work; not yet measured, see docs/devices.md."""
-BYTES_PER_PIXEL, BATCHES_IN_FLIGHT = 9, 4
-"""Of a batch, in the memory that `runtime.memory` bounds: one being decoded, one that waits, one that runs, one that
-is encoded."""
 
 REST = 60.0
 """Seconds in which a named card that stopped working is not tried again."""
@@ -59,16 +55,20 @@ class Runtime:
         self._tell = tell
         self._may_degrade = device == AUTO
         self._cache = cache
+        if cache is not None and cache.is_dir():
+            from daemon.runtime.engine_cache import clear_leftovers
+
+            clear_leftovers(cache)
         self._choice: Choice = choose(device, self._engine, cache)
         self._base = Device.CUDA if self._choice.device is Device.TENSORRT else self._choice.device
         self._builder = self._make_builder()
-        self._graphs: dict[Path, Loaded] = {}
-        self._on_cpu: dict[Path, Loaded] = {}
+        self._graphs: Once[Path, Loaded] = Once(self._load)
+        self._on_cpu: Once[Path, Loaded] = Once(self._load_on_cpu)
         self._lost: list[Loaded] = []
         self._given_up = ""
         self._rests_until = 0.0
         self._lock = threading.Lock()
-        self._threads, self._card_batch = threads, _card_batch(memory)
+        self._threads, self._card_batch = threads, card_batch(memory)
 
     @property
     def concurrent_runs(self) -> int:
@@ -110,7 +110,7 @@ class Runtime:
 
         Raises DarkroomError if the file is no graph, or if a named device does not compute it rightly.
         """
-        return self._loaded(graph).note
+        return self._graphs[graph].note
 
     def run(self, graph: Path, pictures: Sequence[Pixels]) -> Ran:
         """Run pictures of one shape, each uint8 H×W×3, through a graph.
@@ -118,7 +118,7 @@ class Runtime:
         Raises PermanentError when the graph cannot run them, TransientError when the card has no memory for one, and
         BlockedError when a named card no longer works.
         """
-        loaded = self._loaded(graph)
+        loaded = self._graphs[graph]
         if time.monotonic() < self._rests_until:
             raise BlockedError(self._given_up)  # a batch is halved to find the picture at fault: none is
         try:
@@ -143,12 +143,6 @@ class Runtime:
         return (self._builder is None or self._builder.close(timeout)) and not self._lost
 
     # -- graphs --------------------------------------------------------------------------------------------------
-
-    def _loaded(self, graph: Path) -> Loaded:
-        with self._lock:
-            if graph not in self._graphs:
-                self._graphs[graph] = self._load(graph)
-            return self._graphs[graph]
 
     def _load(self, graph: Path) -> Loaded:
         try:
@@ -181,10 +175,8 @@ class Runtime:
         gpu, cache = self._choice.gpu, self._cache
         if not self._choice.tensorrt or gpu is None or cache is None:
             return None
-        from daemon.runtime.engine_cache import clear_leftovers
         from daemon.runtime.tensorrt import Builder  # not for a machine that has no card
 
-        clear_leftovers(cache)
         return Builder(self._engine, gpu, cache, tell=self._tell, must_gain=self._may_degrade)
 
     def _on_engine(self, loaded: Loaded, pictures: Sequence[Pixels]) -> list[Outputs] | None:
@@ -215,6 +207,8 @@ class Runtime:
 
     def _after_fault(self, graph: Path, pictures: Sequence[Pixels], error: DeviceFault) -> list[Outputs]:
         """The card reported a fault. If it still works, the picture is at fault; if not, it is given up."""
+        if self._base is Device.CPU:  # given up meanwhile, while this graph was being opened on it
+            return self._run_on_cpu(graph, pictures)
         try:
             try_device(self._base, self._engine)
         except NotUsable:
@@ -234,24 +228,17 @@ class Runtime:
             if self._base is Device.CPU:
                 return
             self._base = Device.CPU
-            self._lost += self._graphs.values()  # kept: to free memory of a card that is gone can hang
-            self._graphs, self._given_up = {}, line
+            self._lost += self._graphs.all()  # kept: to free memory of a card that is gone can hang
+            self._graphs, self._given_up = Once(self._load), line
             if self._builder is not None:
                 self._builder.stop()  # kept all the same: a build that is under way is waited for at the end
         self._tell(line)
 
     def _run_on_cpu(self, graph: Path, pictures: Sequence[Pixels]) -> list[Outputs]:
-        with self._lock:
-            if graph not in self._on_cpu:
-                self._on_cpu[graph] = self._load_on_cpu(graph)
         try:
             return run(self._on_cpu[graph], pictures)
         except EngineError as error:
             raise PermanentError(f"the graph could not run it ({error})") from error
-
-
-def _card_batch(memory: int) -> int:
-    return max(CPU_BATCH_PIXELS, min(GPU_BATCH_PIXELS, memory // (BYTES_PER_PIXEL * BATCHES_IN_FLIGHT)))
 
 
 def _not_proven(graph: Path, device: Device, why: str) -> str:

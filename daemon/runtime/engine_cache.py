@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -72,8 +73,8 @@ def place(cache: Path, parts: Mapping[str, str]) -> Iterator[Path]:
         with contextlib.suppress(OSError):  # only `prune` reads it
             os.utime(folder)
         return
-    building = cache / f"{TEMPORARY}{folder.name}-{os.getpid()}"
-    building.mkdir()
+    # Not by the number of the process: in a container a daemon that was killed had the same.
+    building = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{folder.name}-", dir=cache))
     with _removed_on_failure(building):
         yield building
         (building / "made-for.json").write_text(json.dumps(dict(parts), indent=2) + "\n", encoding="utf-8")

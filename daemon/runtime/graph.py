@@ -9,15 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from daemon.runtime.batches import CPU_BATCH_PIXELS
 from daemon.runtime.devices import Device, OutOfMemory
 from daemon.runtime.engine import Engine, Outputs, Pixels, Session
 from daemon.runtime.proof import Expectation, prove, prove_picture
 from daemon.runtime.providers import Plan, cpu
 from export.golden import FLAT, Golden, pattern, unpack, why_none
 
-CPU_BATCH_PIXELS = 1 << 18
-"""A processor gains nothing from batches beyond its caches: four pictures of 256×256, or one large one. Measured on a
-backlog of 256×256: in batches of a megapixel a study takes 8 % longer and `gaussian_blur` 20 %, a mosaic as long."""
 REGAIN = 16
 """After a shortage of memory batches grow again by this part each time one fits: others may have given theirs back."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 from daemon.errors import BlockedError, DarkroomError, PermanentError, TransientError
 from daemon.runtime import CPU_BATCH_PIXELS, Pixels, Runtime
 from daemon.runtime.devices import Device
+from daemon.runtime.engine import Source
 from daemon.runtime.graph import golden_of
+from daemon.runtime.providers import Plan
 from export.golden import Golden, pack, pattern
-from tests.runtime.fakes import FakeEngine
+from tests.runtime.fakes import FakeEngine, FakeSession
 
 
 def pictures(count: int, height: int = 48, width: int = 64) -> list[Pixels]:
@@ -93,6 +96,32 @@ def test_on_a_named_device_it_is_an_error(mosaic: Path, fault: str) -> None:
     runtime, _ = lines_of("cuda", FakeEngine(only=mosaic, **{fault: {Device.CUDA}}))  # type: ignore[arg-type]
     with pytest.raises(DarkroomError, match=r"cannot be used on cuda: .*; write `device: auto`"):
         runtime.load(mosaic)
+
+
+def test_a_graph_that_is_being_opened_delays_no_other(mosaic: Path, pooling: Path) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    class Slow(FakeEngine):
+        def open(self, graph: Source, plan: Plan) -> FakeSession:
+            if graph == mosaic:
+                entered.set()
+                release.wait(10)
+            return super().open(graph, plan)
+
+    runtime = Runtime("cpu", 2, engine=Slow())
+    runtime.load(pooling)
+    loading = [threading.Thread(target=runtime.load, args=(mosaic,)) for _ in range(2)]
+    for thread in loading:
+        thread.start()
+    assert entered.wait(5)
+    beside = threading.Thread(target=runtime.run, args=(pooling, pictures(1)))
+    beside.start()
+    beside.join(5)
+    waited = beside.is_alive()
+    release.set()
+    for thread in [*loading, beside]:
+        thread.join(10)
+    assert not waited and runtime.device_of(mosaic) == "cpu"
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from daemon.runtime import Runtime, tensorrt
 from daemon.runtime.devices import PROVIDERS, Device, OutOfMemory
-from daemon.runtime.engine_cache import TIMING
+from daemon.runtime.engine_cache import TEMPORARY, TIMING
 from daemon.runtime.tensorrt import HOT, bucket_for
 from tests.box import wait_until
 from tests.runtime.fakes import FakeEngine, FakeSession
@@ -167,6 +168,23 @@ def test_an_engine_is_found_again(tmp_path: Path, pooling: Path) -> None:
         assert card.runtime.close()
     kept = [folder for folder in card.kept() if (folder / "some.engine").exists()]
     assert len(kept) == 1, "one folder, and none of a build that was interrupted"
+
+
+def test_what_a_killed_daemon_was_building_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the next daemon has the same number."""
+    made = list[Path]()
+
+    def killed(source: Path, target: Path) -> None:
+        made.append(source)
+        (source.parent / f"{TEMPORARY}{target.name}-{os.getpid()}").mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "rename", killed)
+        Card(tmp_path)
+    card = Card(tmp_path)
+    assert made and card.runtime.device == "tensorrt"
+    assert not list(card.cache.glob(f"{TEMPORARY}*"))
 
 
 def test_the_end_does_not_wait_for_a_build(tmp_path: Path, pooling: Path) -> None:
