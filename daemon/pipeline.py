@@ -17,7 +17,8 @@ from daemon.budget import ByteBudget
 from daemon.errors import BlockedError, DarkroomError, PermanentError, SourceChanged
 from daemon.ledger import ASKED_AGAIN, Ledger, Move
 from daemon.model import Config, Job, State
-from daemon.publish import Encoded, Publisher
+from daemon.placement import Encoded
+from daemon.publish import Publisher
 from daemon.runtime import Ran, Runtime
 from daemon.verdict import Blockades, verdict
 from daemon.work import Recipe, Work

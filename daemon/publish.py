@@ -12,47 +12,18 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 
 from daemon import findings, receipts
-from daemon.errors import DarkroomError, OutputRefused, writing_failed
-from daemon.ledger import Intent, Ledger, Move, OutputRecord
-from daemon.model import Config, Fingerprint, Job, OnConflict, Rule, State
-from daemon.outputs import discard, numbered, put_in_place, sync_file, sync_folders
+from daemon.errors import DarkroomError, writing_failed
+from daemon.ledger import Intent, Ledger, Move
+from daemon.model import Config, Job, State
+from daemon.outputs import discard, put_in_place, sync_file, sync_folders
+from daemon.placement import Encoded, Placement, Taken, status_of
 from daemon.scan import fingerprint_of
 from daemon.sources import Sources
-from daemon.template import MAX_NAME
 
 Ended = Callable[[Job, Move], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A file of a result under its temporary name. `suffix` is added to the output's name; the output has none."""
-
-    temporary: str
-    fingerprint: Fingerprint
-    suffix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A result in its temporary files, the output first, ready to be published. `done` is the move to make then.
-
-    A rule that only reports has no parts: what it measured stands in the move.
-    """
-
-    job: Job
-    rule: Rule
-    target: str
-    parts: tuple[Part, ...]
-    done: Move
-
-    def discard(self) -> None:
-        """Remove the temporary files."""
-        for part in self.parts:
-            discard(part.temporary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +53,7 @@ class Publisher:
         self.sources = Sources(config.rules, ledger, complain)
         self._ended = ended
         self._failed = failed
-        self._watched = tuple(str(root) for rule in config.rules for root in rule.watch)
+        self._placement = Placement(config.rules, ledger)
         self._rules = config.rules_by_name()
 
     def publish(self, group: Sequence[Encoded]) -> list[Encoded]:
@@ -129,7 +100,7 @@ class Publisher:
         alone = [move.output for item, move in zip(group, moves, strict=True) if len(item.parts) == 1]
         names = [f"{output}{findings.SUFFIX}" for output in alone if output]
         for name, record in self._ledger.written(names).items():
-            status = _status(name)
+            status = status_of(name)
             if status is not None and fingerprint_of(status) == record.fingerprint:
                 discard(name)
             self._ledger.forget_output(name)
@@ -153,82 +124,17 @@ class Publisher:
                 later.append(item)
                 continue
             try:
-                intent = self._intent(item, records.get(item.target), taken)
-                intents = () if intent is None else (intent, *self._beside(item, intent.target))
+                intents = self._placement.intents(item, records.get(item.target), taken)
             except DarkroomError as error:
                 item.discard()
-                self._failed(item.job, error)
+                if isinstance(error, Taken):
+                    self._skip(item.job, str(error))
+                else:
+                    self._failed(item.job, error)
                 continue
-            if intents:
-                taken |= {intent.target for intent in intents}
-                placed.append(_Placed(item, intents))
+            taken |= {intent.target for intent in intents}
+            placed.append(_Placed(item, intents))
         return placed, later
-
-    def _beside(self, item: Encoded, target: str) -> list[Intent]:
-        """The renames of the files that lie beside an output, whose name is chosen."""
-        intents = list[Intent]()
-        for number, part in enumerate(item.parts[1:], 1):
-            name = target + part.suffix
-            if len(os.fsencode(os.path.basename(name))) > MAX_NAME:
-                raise OutputRefused(f"{name}: the name has more than {MAX_NAME} bytes; rename the picture")
-            if os.path.isdir(name):
-                raise OutputRefused(f"{name}: a folder stands where the measurements go; move it away")
-            if self._foreign(item.job, name) and self._is_watched(name):
-                raise OutputRefused(
-                    f"{name}: a file in a watched folder that darkroom did not write stands there; change `output`"
-                )
-            intents.append(Intent(item.job.id, part.temporary, name, False, part.fingerprint, number))
-        return intents
-
-    def _intent(self, item: Encoded, record: OutputRecord | None, taken: set[str]) -> Intent | None:
-        """The rename to make; None when the job was skipped because its output exists."""
-        status = _status(item.target)
-        mine = not any(self._foreign(item.job, item.target + part.suffix) for part in item.parts[1:])
-        if mine and (status is None or _ours(record, item.job, status)):
-            exclusive = status is None and item.rule.on_conflict is not OnConflict.OVERWRITE
-            return _to(item, item.target, exclusive=exclusive)
-        if os.path.realpath(item.target) == os.path.realpath(item.job.path):
-            raise OutputRefused(f"{item.target}: the output would overwrite its own source; change `output`")
-        if item.rule.on_conflict is OnConflict.SKIP:
-            item.discard()
-            there = item.target if status is not None else item.target + item.parts[-1].suffix
-            self._skip(item.job, f"{there} exists and is not from this source (on_conflict: skip)")
-            return None
-        if item.rule.on_conflict is OnConflict.RENAME:
-            return self._renamed(item, taken)
-        if status is None or _ours(record, item.job, status):
-            return _to(item, item.target, exclusive=False)
-        if record is not None and record.fingerprint == fingerprint_of(status) and not item.rule.keeps_source:
-            raise OutputRefused(
-                f"{item.target}: is the output of {record.source}, and sources are not kept, so nothing would be left"
-                " of it; set on_conflict: rename, or put {dir} and {name} into `output`"
-            )
-        if record is None and self._is_watched(item.target):
-            raise OutputRefused(
-                f"{item.target}: a file in a watched folder that darkroom did not write stands there;"
-                " change `output`, or set on_conflict to rename"
-            )
-        return _to(item, item.target, exclusive=False)
-
-    def _foreign(self, job: Job, name: str) -> bool:
-        """Whether a file stands there that is not what darkroom last wrote there from the same source."""
-        status = _status(name)
-        return status is not None and not _ours(self._ledger.written([name]).get(name), job, status)
-
-    def _is_watched(self, target: str) -> bool:
-        """Whether a file lies in a watched folder, whatever links lead there."""
-        return os.path.realpath(target).startswith(tuple(f"{os.path.realpath(root)}/" for root in self._watched))
-
-    def _renamed(self, item: Encoded, taken: set[str]) -> Intent:
-        """`NAME-1`, `NAME-2`, …: the first that is free, or that this source's last output already has."""
-        for number in count(1):
-            name = numbered(item.target, number)
-            status = _status(name)
-            ours = status is not None and _ours(self._ledger.written([name]).get(name), item.job, status)
-            mine = not any(self._foreign(item.job, name + part.suffix) for part in item.parts[1:])
-            if name not in taken and mine and (ours or status is None):
-                return _to(item, name, exclusive=not ours)
-        raise AssertionError("count() has no end")
 
     # -- doing ---------------------------------------------------------------------------------------------------
 
@@ -310,7 +216,7 @@ class Publisher:
                 discard(intent.temporary)  # killed between the link and the unlink
             elif os.path.lexists(intent.temporary):
                 put_in_place(intent.temporary, intent.target, exclusive=intent.exclusive)
-        status = _status(intent.target)
+        status = status_of(intent.target)
         return status is not None and fingerprint_of(status) == intent.fingerprint
 
     def _recovered(self, intent: Intent, job: Job) -> Move:
@@ -319,25 +225,6 @@ class Publisher:
         return Move(job.id, State.DONE, "published; recorded after a restart", output=intent.target, source_due=due)
 
 
-def _to(item: Encoded, target: str, *, exclusive: bool) -> Intent:
-    output = item.parts[0]
-    return Intent(item.job.id, output.temporary, target, exclusive, output.fingerprint)
-
-
-def _ours(record: OutputRecord | None, job: Job, status: os.stat_result) -> bool:
-    """Whether the file that stands at the target is what darkroom last wrote there from the same source."""
-    if record is None or record.rule != job.rule or record.source != job.path:
-        return False
-    return record.fingerprint == fingerprint_of(status)
-
-
-def _status(path: str) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except OSError:
-        return None
-
-
 def _same_file(one: str, other: str) -> bool:
-    first, second = _status(one), _status(other)
+    first, second = status_of(one), status_of(other)
     return first is not None and second is not None and os.path.samestat(first, second)

@@ -13,7 +13,7 @@ from daemon.ledger import Measured, Move
 from daemon.model import State
 from daemon.naming import fields_of
 from daemon.outputs import discard, temporary_for, write_temporary
-from daemon.publish import Encoded, Part
+from daemon.placement import Encoded, Part
 from daemon.runtime import Ran
 from daemon.scan import fingerprint_of
 from daemon.source import read_source
