@@ -9,11 +9,12 @@ import numpy as np
 from daemon.codec import Format, Metadata, decode, encode, probe
 from daemon.doctor.values import Finding, fault, ok
 from daemon.model import EncodeOptions
+from daemon.pip import install
 
 AREA = "formats"
 LOSSY = {Format.JPEG, Format.WEBP}
 MOST_APART = 4.0  # mean difference in levels of a smooth picture at the default quality; 0.6 was measured
-REINSTALL = "`pip install --force-reinstall opencv-python-headless simplejpeg pillow`"
+REINSTALL = install("--force-reinstall opencv-python-headless simplejpeg pillow")
 
 
 def examine() -> Iterator[Finding]:

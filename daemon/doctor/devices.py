@@ -9,7 +9,7 @@ from daemon.doctor.values import Finding, fault, note, ok, parted
 from daemon.errors import DarkroomError
 from daemon.model import Config
 from daemon.runtime import Runtime
-from daemon.runtime.choice import run_probe, try_device
+from daemon.runtime.choice import DOCTOR, run_probe, try_device
 from daemon.runtime.devices import AUTO, Device, NotUsable
 from daemon.runtime.engine import Engine
 from daemon.runtime.graph import not_compared
@@ -19,6 +19,7 @@ from export.store import GraphStore
 
 AREA, RULES = "devices", "rules"
 PROVEN = "a picture came out right"
+HERE = "see what `nvidia-smi` says of the card; `device: auto` takes another device meanwhile"
 
 
 def examine(config: Config | None, engine: Engine | None = None) -> Iterator[Finding]:
@@ -37,7 +38,7 @@ def _device(device: Device, engine: Engine, *, needed: bool) -> Finding:
         if gpu is None:
             run_probe(device, lambda graph: (engine.open(graph, cpu()), cpu()))
     except NotUsable as error:
-        return (fault if needed else note)(AREA, device, error.cause, error.remedy)
+        return (fault if needed else note)(AREA, device, error.cause, HERE if error.remedy == DOCTOR else error.remedy)
     return ok(AREA, device, PROVEN if gpu is None else f"{PROVEN}, on {gpu.label}, driver {gpu.driver}")
 
 

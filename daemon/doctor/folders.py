@@ -6,11 +6,14 @@ What is tried is tried really, under temporary names that a running daemon never
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from daemon.doctor.values import Finding, State, fault, note, ok, parted
 from daemon.errors import reading_failed, writing_failed
@@ -20,7 +23,9 @@ from daemon.scan import events_arrive, file_system_of
 from daemon.watch import Hints, Watcher
 
 AREA = "folders"
+KEEP = "sudo tee -a /etc/sysctl.d/60-darkroom.conf && sudo sysctl --system"
 EVENT_WITHIN = 2.0  # seconds
+STALE = 60.0  # seconds
 LITTLE_SPACE, NO_SPACE = 1 << 30, 32 << 20  # bytes
 
 
@@ -34,6 +39,14 @@ def examine(config: Config) -> Iterator[Finding]:
     for folder in [*written, *sorted(moved - written.keys())]:
         yield _written(folder)
     yield _state_dir(str(config.state_dir))
+
+
+def _clear_leftovers(folder: str) -> None:
+    """What a doctor that was killed had tried there; one at work beside this one is left alone."""
+    for stale in Path(folder).glob(f"{TEMPORARY_PREFIX}doctor-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - stale.lstat().st_mtime > STALE:
+                stale.rmdir() if stale.is_dir() else stale.unlink()
 
 
 def _watched(folder: str) -> Finding:
@@ -52,12 +65,15 @@ def _watched(folder: str) -> Finding:
     trouble = _without_events(folder)
     if trouble:
         detail, _, remedy = trouble.partition(". ")
+        if "sysctl " in remedy:
+            remedy = f"`printf '%s\\n' {remedy.partition('sysctl ')[2]} | {KEEP}`"
         return fault(AREA, folder, f"{kind}, {detail}", remedy or "`rescan: 10s` in config.yaml makes up for it")
     return ok(AREA, folder, f"{kind}, events come")
 
 
 def _without_events(folder: str) -> str:
     """Make a folder in it and wait for the event; what is wrong, or nothing."""
+    _clear_leftovers(folder)
     told, heard = list[str](), threading.Event()
     hints = Hints(heard.set)
     watcher = Watcher([(folder, False)], hints, told.append)
@@ -107,16 +123,19 @@ def _missing(folder: str, use: str) -> Finding | None:
         return None
     above = next((parent for parent in [path, *path.parents] if os.path.lexists(parent)), Path("/"))
     if not above.is_dir():
-        return fault(AREA, folder, f"{use}, but {above} is no folder", f"`mv {above} {above}.old`")
-    if not os.access(above, os.W_OK | os.X_OK):
         return fault(
-            AREA, folder, f"{use}, not there, and {above} cannot be written", f"`sudo install -d -o $USER {folder}`"
+            AREA, folder, f"{use}, but {above} is no folder", f"`mv {quote(str(above))} {quote(f'{above}.old')}`"
         )
+    if not os.access(above, os.W_OK | os.X_OK):
+        read_only = os.statvfs(above).f_flag & os.ST_RDONLY
+        remedy = _command(str(above), errno.EROFS) if read_only else f"`sudo install -d -o $USER {quote(folder)}`"
+        return fault(AREA, folder, f"{use}, not there, and {above} cannot be written", remedy)
     return note(AREA, folder, f"{use}, not there yet; darkroom makes it")
 
 
 def _cannot_write(folder: str, use: str) -> Finding | None:
     """Write a file, sync it, rename it, sync the folder: all that publishing a picture does."""
+    _clear_leftovers(folder)
     trial, renamed = Path(folder, _temporary()), Path(folder, f"{_temporary()}.renamed")
     try:
         with trial.open("wb") as file:
@@ -132,7 +151,8 @@ def _cannot_write(folder: str, use: str) -> Finding | None:
     except OSError as error:
         text = str(writing_failed(folder, error)).removeprefix(f"{folder}: ").removesuffix(", work goes on by itself")
         found = parted(AREA, folder, text)
-        return Finding(AREA, folder, State.FAULT, f"{use}, {_kind(folder)}, {found.detail}", found.remedy)
+        remedy = _command(folder, error.errno) or found.remedy
+        return Finding(AREA, folder, State.FAULT, f"{use}, {_kind(folder)}, {found.detail}", remedy)
     finally:
         for path in (trial, renamed):
             with contextlib.suppress(OSError):
@@ -140,11 +160,23 @@ def _cannot_write(folder: str, use: str) -> Finding | None:
     return None
 
 
+def _command(folder: str, number: int | None) -> str:
+    """What mends an error of a disk; "" where no one command does."""
+    if number == errno.EROFS:
+        mount = next(path for path in [Path(folder), *Path(folder).parents] if path.is_mount())
+        return f"mount it writable: `sudo mount -o remount,rw {quote(str(mount))}`"
+    return f"free space there: {_largest(folder)}" if number in (errno.ENOSPC, errno.EDQUOT) else ""
+
+
+def _largest(folder: str) -> str:
+    return f"`du -xh {quote(folder)} | sort -h | tail`"
+
+
 def _space(folder: str, detail: str) -> Finding:
     free = shutil.disk_usage(folder).free
     told = f"{detail}; {free / 2**30:.1f} GiB free" if free >= 1 << 28 else f"{detail}; {free / 2**20:.0f} MiB free"
     if free < NO_SPACE:
-        return fault(AREA, folder, told, f"free space there: `du -xh {folder} | sort -h | tail`")
+        return fault(AREA, folder, told, f"free space there: {_largest(folder)}")
     return ok(AREA, folder, told) if free >= LITTLE_SPACE else note(AREA, folder, told, "little is left")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from daemon.errors import BlockedError, DarkroomError, PermanentError, TransientError
+from daemon.errors import BlockedError, DarkroomError, PermanentError, TransientError, writing_failed
 from daemon.runtime.batches import CPU_BATCH_PIXELS, card_batch
 from daemon.runtime.choice import Choice, choose, plan_for, try_device
 from daemon.runtime.devices import AUTO, Device, DeviceFault, EngineError, NotUsable, OutOfMemory, Unproven
@@ -102,7 +102,7 @@ class Runtime:
         return "" if loaded is None else loaded.used
 
     def compared_with(self, graph: Path) -> str:
-        """What a picture through a loaded graph was held against; "" if against nothing."""
+        """What a loaded graph was held against; "" if against nothing."""
         return self._graphs[graph].against
 
     def load(self, graph: Path) -> str:
@@ -136,10 +136,7 @@ class Runtime:
         return joined(parts, device)
 
     def close(self, timeout: float = 1.0) -> bool:
-        """Build no more engines. False if a build goes on, which nothing can stop but the end of the process.
-
-        False too when sessions of a card that was given up are still there: to free them can hang.
-        """
+        """Build no more engines. False if a build goes on, or a lost card's sessions are there: freeing can hang."""
         return (self._builder is None or self._builder.close(timeout)) and not self._lost
 
     # -- graphs --------------------------------------------------------------------------------------------------
@@ -161,7 +158,12 @@ class Runtime:
             return plan_for(self._base, gpu)
         from daemon.runtime.engine_cache import folder_for
 
-        return tensorrt_rtx(folder_for(self._cache, graph, gpu, self._engine.versions(Device.TENSORRT_RTX)))
+        try:
+            folder = folder_for(self._cache, graph, gpu, self._engine.versions(Device.TENSORRT_RTX))
+        except OSError as error:
+            self._tell(f"{self._base}: keeps nothing of what it compiles: {writing_failed(str(self._cache), error)}")
+            return tensorrt_rtx(None)
+        return tensorrt_rtx(folder)
 
     def _load_on_cpu(self, graph: Path) -> Loaded:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from daemon.runtime.batches import CPU_BATCH_PIXELS
-from daemon.runtime.devices import Device, OutOfMemory
+from daemon.runtime.devices import Device, EngineError, OutOfMemory, first_line
 from daemon.runtime.engine import Engine, Outputs, Pixels, Session
 from daemon.runtime.proof import Expectation, prove, prove_picture
 from daemon.runtime.providers import Plan, cpu
@@ -68,7 +68,10 @@ def _anatomy(graph: Path, device: Device) -> tuple[frozenset[str], bool]:
         return frozenset(), False
     from export.anatomy import anatomy  # needs onnx: not for a machine that has no card
 
-    parts = anatomy(graph)
+    try:
+        parts = anatomy(graph)
+    except Exception as error:  # onnx and protobuf raise what they like
+        raise EngineError(first_line(error)) from error
     return parts.shape_nodes, parts.float64
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import onnxruntime
 
+from daemon.pip import install, pip
 from daemon.runtime.devices import PROVIDERS, Device, NotUsable
 from daemon.runtime.hardware import DRIVER, INSTALL_DRIVER, NO_DRIVER
 
@@ -78,17 +79,17 @@ def _missing(device: Device, error: str) -> NotUsable:
 
 
 def _install_cuda() -> str:
-    return f'`pip install "{PACKAGE}[cuda,cudnn]=={onnxruntime.__version__}"`'
+    return install(f'"{PACKAGE}[cuda,cudnn]=={onnxruntime.__version__}"')
 
 
 def _install_tensorrt() -> str:
-    return f'`pip install "tensorrt-cu{cuda_major() or 13}>=10.13,<{TENSORRT_MAJOR + 1}"`'
+    return install(f'"tensorrt-cu{cuda_major() or 13}>=10.13,<{TENSORRT_MAJOR + 1}"')
 
 
 def _install_gpu_build() -> str:
     """The packages of ONNX Runtime all are `import onnxruntime`: the wrong one must go first."""
-    command = f"pip install --force-reinstall {PACKAGE}=={onnxruntime.__version__}"
+    command = pip(f"install --force-reinstall {PACKAGE}=={onnxruntime.__version__}")
     with contextlib.suppress(PackageNotFoundError):
         version("onnxruntime")
-        command = f"pip uninstall -y onnxruntime && {command}"
+        command = f"{pip('uninstall -y onnxruntime')} && {command}"
     return f"`{command}`"

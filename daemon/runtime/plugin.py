@@ -12,10 +12,11 @@ from typing import Any
 
 import onnxruntime
 
+from daemon.pip import install
 from daemon.runtime.devices import Device, Gpu, NotUsable
 
 MODULE = "onnxruntime_ep_nv_tensorrt_rtx"
-INSTALL = "`pip install onnxruntime-ep-nv-tensorrt-rtx`"
+PACKAGE = "onnxruntime-ep-nv-tensorrt-rtx"
 CAPABILITIES = (86, 89)
 NEWEST = 120
 """Its library says: "Supported compute capabilities are 8.6, 8.9, and 12.0 or newer". Not among them: A100 (8.0),
@@ -28,7 +29,7 @@ _registered: list[str] = []
 def require_package(device: Device = Device.TENSORRT_RTX) -> None:
     """Raises NotUsable when the package is not installed. Costs a look at the file system."""
     if importlib.util.find_spec(MODULE) is None:
-        raise NotUsable(device, "its package is not installed", INSTALL)
+        raise NotUsable(device, "its package is not installed", install(PACKAGE))
 
 
 def require_capability(gpu: Gpu) -> None:
@@ -65,5 +66,7 @@ def _register() -> str:
         onnxruntime.register_execution_provider_library(name, module.get_library_path())
     except Exception as error:  # a foreign package raises what it likes; it becomes the cause
         cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise NotUsable(Device.TENSORRT_RTX, f"its plugin cannot be loaded ({cause})", f"{INSTALL[:-1]} -U`") from error
+        raise NotUsable(
+            Device.TENSORRT_RTX, f"its plugin cannot be loaded ({cause})", install(f"-U {PACKAGE}")
+        ) from error
     return name

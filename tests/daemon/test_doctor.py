@@ -132,6 +132,7 @@ def test_a_card_that_works_and_one_that_lies(box: Box) -> None:
     assert sound["mosaic"].detail == "its graph agrees with PyTorch on the cuda"
     lying = told(FakeEngine(silent={Device.CUDA}))
     assert lying["cuda"].state is State.FAULT and "silently fell back" in lying["cuda"].detail
+    assert "doctor" not in lying["cuda"].remedy and "nvidia-smi" in lying["cuda"].remedy
     assert lying["tensorrt"].state is State.NOTE and "mosaic" not in lying
 
 
@@ -176,7 +177,7 @@ def test_a_full_disk(box: Box) -> None:
     with small_disk(box.folder / "out") as out:
         fill(out)
         (told,) = faults(examined(box, check=1))
-    assert "No space left" in told["detail"] and "tmpfs" in told["detail"] and "free space" in told["remedy"]
+    assert "No space left" in told["detail"] and "tmpfs" in told["detail"] and "`du -xh" in told["remedy"]
 
 
 @pytest.mark.root
@@ -185,7 +186,10 @@ def test_a_disk_mounted_read_only(box: Box) -> None:
     with small_disk(box.folder / "out") as out:
         subprocess.run(["mount", "-o", "remount,ro", out], check=True)
         (told,) = faults(examined(box, check=1))
-    assert "Read-only" in told["detail"] and told["remedy"] == "mount it writable"
+        assert "Read-only" in told["detail"] and f"`sudo mount -o remount,rw {out}`" in told["remedy"]
+        box.rules("output: out/deep/{stem}.{ext}")
+        (told,) = faults(examined(box, check=1))
+    assert f"`sudo mount -o remount,rw {out}`" in told["remedy"], "and one that is to be made there"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -221,7 +225,20 @@ def test_no_inotify_instances_left(box: Box, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("watchdog.observers.inotify_c.Inotify.__init__", none_left)
     (box.folder / "in").mkdir()
     told = next(folders.examine(load_config(box.folder / "config.yaml")))
-    assert told.state is State.FAULT and "limit reached" in told.detail and "sysctl" in told.remedy
+    assert (
+        told.state is State.FAULT and "limit reached" in told.detail and told.remedy.endswith("sudo sysctl --system`")
+    ), "kept over a restart"
+    assert "'%s\\n' fs.inotify.max_user_watches=1048576 fs.inotify.max_user_instances=1024 | sudo tee" in told.remedy
+
+
+def test_what_a_killed_doctor_left_is_cleared(box: Box) -> None:
+    for name in ("in/.darkroom-doctor-7", "in/.darkroom-doctor-8"):
+        (box.folder / name).mkdir(parents=True)
+    box.drop("out/.darkroom-doctor-7.renamed", b"a trial")
+    os.utime(box.folder / "in/.darkroom-doctor-7", (1, 1))
+    list(folders.examine(load_config(box.folder / "config.yaml")))
+    assert [path.name for path in (box.folder / "in").iterdir()] == [".darkroom-doctor-8"], "it may be at work"
+    assert list((box.folder / "out").iterdir()) == []
 
 
 # -- the rest ----------------------------------------------------------------------------------------------------------
@@ -247,7 +264,7 @@ def test_a_broken_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecs, "decode", broken)
     told = list(codecs.examine())
     assert {found.state for found in told} == {State.FAULT} and "libwebp" in told[0].detail
-    assert told[0].remedy.startswith("`pip install")
+    assert told[0].remedy.startswith(f"`{sys.executable} -m pip install")
 
 
 def test_a_ledger_that_is_none(box: Box) -> None:

@@ -146,3 +146,12 @@ def test_the_probe_is_what_it_says_on_the_processor(tmp_path: Path) -> None:
     """NumPy in float64 and ONNX Runtime agree about it, so that a device that does not is wrong."""
     session, plan = open_bucket(FakeEngine(), probe_graph(), H200, Bucket(24, 40, 2), tmp_path)
     prove(session, plan, Expectation(None, probe_golden()))
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, pooling: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    lines, engine = list[str](), FakeEngine()
+    runtime = Runtime("tensorrt-rtx", 1, cache=tmp_path / "cache", tell=lines.append, engine=engine)
+    assert runtime.load(pooling) == "" and runtime.device_of(pooling) == "tensorrt-rtx"
+    (line,) = lines
+    assert line.startswith("tensorrt-rtx: keeps nothing of what it compiles: ") and "move it away" in line

@@ -40,7 +40,9 @@ def test_the_build_without_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package `onnxruntime` and the package `onnxruntime-gpu` are the same module: one must go."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(libraries, "version", lambda name: "1.31.1")
-    with pytest.raises(NotUsable, match=r"has no such provider; `pip uninstall -y onnxruntime && pip install"):
+    with pytest.raises(
+        NotUsable, match=r"has no such provider; `\S+ -m pip uninstall -y onnxruntime && \S+ -m pip install"
+    ):
         libraries.require_libraries(Device.CUDA)
 
 
@@ -62,7 +64,9 @@ def test_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_plugin_wants_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugin, "MODULE", "no_such_package")
-    with pytest.raises(NotUsable, match=r"its package is not installed; `pip install onnxruntime-ep-nv-tensorrt-rtx`"):
+    with pytest.raises(
+        NotUsable, match=r"its package is not installed; `\S+ -m pip install onnxruntime-ep-nv-tensorrt-rtx`"
+    ):
         OnnxRuntime().require(Device.TENSORRT_RTX)
 
 
