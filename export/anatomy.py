@@ -40,7 +40,7 @@ def anatomy(graph: Path | bytes) -> Anatomy:
             double |= _makes_double(node)
         else:
             shapes.add(node.name)
-    return Anatomy(frozenset(shapes), frozenset(pixels), double)
+    return Anatomy(frozenset(shapes - {""}), frozenset(pixels), double)  # what has no name cannot be vouched for
 
 
 def _makes_double(node: onnx.NodeProto) -> bool:

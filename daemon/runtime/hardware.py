@@ -44,7 +44,8 @@ def find_gpu(device: Device) -> Gpu:
         name.value.decode(errors="replace"),
         major.value * 10 + minor.value,
         total.value,
-        total.value // 2 if free is None else free,  # other programs may hold the rest: nobody can be asked
+        # Where nobody can be asked other programs may hold the rest; for a part of a card (MIG) the whole card answers.
+        total.value // 2 if free is None else min(free, total.value),
         f"{driver} (CUDA {_cuda_version(cuda)})",
     )
 
