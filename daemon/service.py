@@ -158,12 +158,13 @@ class Service:
 
     def _finish_reports(self) -> None:
         """Write what the reports lack. With `once` they are what was asked for; a signal waits a while at most."""
-        began, patience = time.monotonic(), REPORT_WITHIN
-        while any(thread.name == "reports" and thread.is_alive() for thread in self._threads):
-            if (not self._once or self._signals) and time.monotonic() - began > patience:
-                self._complain("a report is not complete; the next start completes it")
-                return
-            time.sleep(0.02)
+        began = time.monotonic()
+        for thread in [thread for thread in self._threads if thread.name == "reports"]:
+            while thread.is_alive():
+                if (not self._once or self._signals) and time.monotonic() - began > REPORT_WITHIN:
+                    self._complain("a report is not complete; the next start completes it")
+                    return
+                thread.join(timeout=0.1)
         with contextlib.suppress(DarkroomError):  # a ledger that cannot be read has been told of
             self._reported = self._reporter.finish()
 
