@@ -9,30 +9,28 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
-from daemon import receipts, stages
+from daemon import stages
 from daemon.batch import Batcher
 from daemon.budget import ByteBudget
-from daemon.errors import BlockedError, DarkroomError, PermanentError, SourceChanged
-from daemon.ledger import ASKED_AGAIN, Ledger, Move
+from daemon.claiming import CLAIM, Claiming, portions
+from daemon.endings import Endings
+from daemon.errors import BlockedError, SourceChanged
+from daemon.ledger import Ledger, Move
 from daemon.model import Config, Job, State
 from daemon.placement import Encoded
 from daemon.publish import Publisher
 from daemon.runtime import Ran, Runtime
-from daemon.verdict import Blockades, verdict
+from daemon.verdict import Blockades
 from daemon.work import Recipe, Work
 from daemon.workbench import WAIT, Verb, Workbench
 
 log = logging.getLogger("darkroom")
 
 READ_AHEAD = 1024  # jobs claimed and not yet decoded, at most: workers must not wait for a transaction
-CLAIM = 256  # jobs claimed in one transaction
-CHUNK_JOBS = 16  # small pictures travel together, so that handing over costs less than the work …
-CHUNK_BYTES = 1 << 19  # … and large ones alone, so that every core has one
 RUN_BYTES_PER_PIXEL = 80  # while a graph runs; measured at 24 MP: mosaic 3, wide blur 48, blur in linear light 72
 GROUP = 256  # results published together at most
-TELL_BLOCKED = 60.0  # seconds between two lines about the same rule being blocked
 GATHER = 0.1  # seconds that results wait for others on their way: a sync costs much the same for one as for many
 
 
@@ -54,15 +52,16 @@ class Pipeline:
         complain: Callable[[str], None],
     ) -> None:
         self._config = config
-        self._rules = config.rules_by_name()
-        self._ledger = ledger
         self._runtime = runtime
-        self._recipe_of = recipe_of
-        self._tell_ended = ended
         self._look_again = look_again
         self._complain = complain
         self.blockades = Blockades()
-        self.publisher = Publisher(config, ledger, complain=complain, ended=self._ended, failed=self._fail)
+        rules = config.rules_by_name()
+        self._claiming = Claiming(rules, ledger, self.blockades, recipe_of)
+        self._endings = Endings(rules, ledger, self.blockades, told=ended, complain=complain)
+        self.publisher = Publisher(
+            config, ledger, complain=complain, ended=self._endings.ended, failed=self._endings.fail
+        )
         self._budget = ByteBudget(config.runtime.memory, freed=self._memory_freed)
         self._bench: Workbench[Work] = Workbench(
             Batcher(runtime.batch_pixels),
@@ -77,10 +76,6 @@ class Pipeline:
         self._feed = threading.Event()
         self._stopping = threading.Event()
         self._ending = threading.Event()
-        self._count = threading.Lock()
-        self.in_flight = 0
-        self._told_blocked: dict[str, float] = {}
-        self._claiming = False
         self.fatal: list[BaseException] = []
         self._threads: list[threading.Thread] = []
 
@@ -105,9 +100,9 @@ class Pipeline:
             self.fatal.append(error)
 
     @property
-    def busy(self) -> bool:
-        """Whether any job is in flight, or may be: one just claimed waits no longer and is not yet counted."""
-        return self._claiming or self.in_flight > 0
+    def in_flight(self) -> int:
+        """Jobs that were claimed and have not ended."""
+        return self._endings.in_flight
 
     def wake(self) -> None:
         """There may be jobs to claim."""
@@ -146,38 +141,16 @@ class Pipeline:
 
     def _claim(self) -> bool:
         """Take jobs over from the ledger; whether there were any."""
-        room = min(CLAIM, READ_AHEAD - self._bench.to_decode)
-        now = time.time()
-        recipes = {rule: recipe for rule in self._rules if (recipe := self._recipe_of(rule)) is not None}
-        if room < CLAIM:
+        if READ_AHEAD - self._bench.to_decode < CLAIM:
             return False
-        self._claiming = True
-        try:
-            jobs = self._claim_from(list(recipes), room, now)
-            with self._count:
-                self.in_flight += len(jobs)
-        finally:
-            self._claiming = False
-        repeats = [job for job in jobs if self._rules[job.rule].keeps_source and job.reason != ASKED_AGAIN]
-        earlier = self._ledger.earlier_results(repeats)
-        works = [Work(job, self._rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
-        self._bench.add_to_decode(list(_chunks(works)))
-        return bool(jobs)
-
-    def _claim_from(self, rules: Sequence[str], room: int, now: float) -> list[Job]:
-        """Jobs of rules that work, and one, as a probe, of each that was found blocked: the rest would be in vain."""
-        reason = "taken by darkroom"
-        free = [rule for rule in rules if not self.blockades.times(rule)]
-        jobs = self._ledger.claim(free, room, reason) if free else []
-        for rule in set(rules) - set(free):
-            if self.blockades.open(rule, now) and (probe := self._ledger.claim([rule], 1, reason)):
-                self.blockades.probed(rule, now)
-                jobs += probe
-        return jobs
+        works = self._claiming.claim()
+        self._endings.expect(len(works))
+        self._bench.add_to_decode(list(portions(works)))
+        return bool(works)
 
     def _hand_back(self, works: Sequence[Work]) -> None:
         moves = [Move(work.job.id, State.WAITING, "handed back: darkroom was stopped") for work in works]
-        self._finish([(work.job, move) for work, move in zip(works, moves, strict=True)])
+        self._endings.finish([(work.job, move) for work, move in zip(works, moves, strict=True)])
 
     # -- working -------------------------------------------------------------------------------------------------
 
@@ -217,7 +190,7 @@ class Pipeline:
             self._results_changed.notify()
 
     def _run(self, works: Sequence[Work]) -> None:
-        self._bench.ran(works, list(_chunks(self._run_or_halve(works))))
+        self._bench.ran(works, list(portions(self._run_or_halve(works))))
 
     def _run_or_halve(self, works: Sequence[Work]) -> list[Work]:
         """Run a batch; one that fails is halved until the picture at fault stands alone. The works that came out."""
@@ -271,48 +244,9 @@ class Pipeline:
     def _drop(self, work: Work, error: Exception) -> None:
         """A picture leaves the pipeline with an error."""
         self._release(work)
-        if not isinstance(error, DarkroomError):
-            log.error("internal error with %s", work.job.path, exc_info=error)
-            error = PermanentError(f"internal error ({type(error).__name__}: {error}); please report it")
         if isinstance(error, SourceChanged):
             self._look_again(work.job)
-        self._fail(work.job, error)
-
-    def _fail(self, job: Job, error: DarkroomError) -> None:
-        """Decide what becomes of a job that met an error, and record it."""
-        if isinstance(error, stages.Unwanted):
-            self._finish([(job, Move(job.id, State.SKIPPED, str(error), repeats=error.repeats))])
-            return
-        now, pause = time.time(), 0.0
-        if isinstance(error, BlockedError):
-            blockade, new = self.blockades.block(job.rule, str(error), now)
-            pause = max(0.0, blockade.until - now)
-            if new and now - self._told_blocked.get(job.rule, 0.0) > TELL_BLOCKED:
-                self._told_blocked[job.rule] = now
-                self._complain(f"{job.rule}: {error}")
-        move = verdict(job, error, self._rules[job.rule].retries, now, pause)
-        if move.to is State.FAILED:
-            receipts.write(self._ledger, job, self._rules[job.rule].output, error, self._complain)
-        self._finish([(job, move)])
-
-    def _finish(self, ended: Sequence[tuple[Job, Move]]) -> None:
-        if not ended:
-            return
-        try:
-            self._ledger.advance([move for _, move in ended])
-        except BlockedError as error:  # only when stopping: the jobs stay `running`, and a restart hands them back
-            log.error("%s", error)
-        for job, move in ended:
-            self._ended(job, move)
-
-    def _ended(self, job: Job, move: Move) -> None:
-        with self._count:
-            self.in_flight -= 1
-        if move.to is State.DONE and self.blockades.lift(job.rule):
-            self._complain(f"{job.rule}: works again")
-        elif move.to in (State.FAILED, State.SKIPPED):
-            self.blockades.undecided(job.rule, time.time())
-        self._tell_ended(job, move)
+        self._endings.fail(work.job, error)
 
     def _memory_freed(self) -> None:
         self._bench.memory_freed()
@@ -322,16 +256,3 @@ class Pipeline:
         work.data = work.decoded = work.result = work.finding = None
         if charged:
             self._budget.release(charged)
-
-
-def _chunks(works: Sequence[Work]) -> Iterator[Sequence[Work]]:
-    """Works in the order they came, bounded in number and in bytes of their files."""
-    chunk, size = list[Work](), 0
-    for work in works:
-        if chunk and (len(chunk) == CHUNK_JOBS or size + work.job.fingerprint.size > CHUNK_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(work)
-        size += work.job.fingerprint.size
-    if chunk:
-        yield chunk

@@ -63,7 +63,10 @@ class Reporter:
 
     def finish(self) -> bool:
         """Write every report that is out of date, now; whether all are as they should be."""
-        counts = self._ledger.counts() if self._rules else {}
+        try:
+            counts = self._ledger.counts() if self._rules else {}
+        except DarkroomError:  # the ledger waits for its disk unless darkroom is stopping, and has told of it
+            return False
         current = [self._write(rule, counts.get(rule.name, {})) for rule in self._rules]
         return all(current)
 

@@ -8,25 +8,24 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from daemon import snapshot
+from daemon import folders, snapshot
 from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
+from daemon.complaints import Complaints
 from daemon.display import Display
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
 from daemon.intake import Intake
 from daemon.ledger import Ledger
 from daemon.model import Config, Job, SourceAction, State
-from daemon.outputs import check_writable, discard, leftovers
 from daemon.pipeline import Pipeline
 from daemon.reporter import Reporter
 from daemon.runtime import Runtime
 from daemon.tally import Tally
+from daemon.version import darkroom_version
 from kernels.chain import describe
 
 TICK = 0.1
@@ -51,7 +50,7 @@ class Service:
         self._once = once
         self._stop = threading.Event()
         self._signals = 0
-        self._told: dict[str, float] = {}
+        self._complain = Complaints(display.line)
         self._left = 0
         self._building = False
         self._shown = 0.0
@@ -61,7 +60,7 @@ class Service:
         self._fatal: list[BaseException] = []
         self._tally = Tally()
         self._started = time.time()
-        _make_folder(config.state_dir)
+        folders.make_folder(config.state_dir)
         self._lock = snapshot.DaemonLock(config.state_dir)
         self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._be_patient)
         self._runtime = Runtime(
@@ -110,14 +109,14 @@ class Service:
         return self._exit_status()
 
     def _start(self) -> None:
-        self._prepare_folders()
+        folders.prepare(self._config.rules, self._complain)
         finished, handed_back = self._pipeline.publisher.recover()
         if finished or handed_back:
             self._display.line(f"after the last end: {finished} outputs recorded, {handed_back} jobs taken up again")
         self._graphs.find()
         if not self._once:
             self._intake.arm()
-        self._thread("sweep", self._sweep)
+        self._thread("sweep", lambda: folders.sweep(self._config.rules, self._stop))
         self._thread("intake", lambda: self._intake.run(self._stop))
         self._thread("graphs", lambda: self._graphs.run(self._stop))
         self._thread("reports", lambda: self._reporter.run(self._stop))
@@ -146,7 +145,7 @@ class Service:
         self._finish_reports()
         self._show()
         with contextlib.suppress(DarkroomError):  # what ended us is told already
-            self._left = self._waiting()
+            self._left = self._open_in(self._ledger.counts())
         self._display.close()
         if self._signals:
             self._display.line(f"stopped; {self._left:,} pictures wait for the next start" if self._left else "stopped")
@@ -165,8 +164,7 @@ class Service:
                     self._complain("a report is not complete; the next start completes it")
                     return
                 thread.join(timeout=0.1)
-        with contextlib.suppress(DarkroomError):  # a ledger that cannot be read has been told of
-            self._reported = self._reporter.finish()
+        self._reported = self._reporter.finish()
 
     def _exit_status(self) -> int:
         if not self._once:
@@ -177,32 +175,9 @@ class Service:
 
     # -- parts of the start --------------------------------------------------------------------------------------
 
-    def _prepare_folders(self) -> None:
-        for rule in self._config.rules:
-            for folder in rule.watch:
-                try:
-                    _make_folder(folder)
-                except DarkroomError as error:
-                    self._complain(str(error))
-            for place in sorted(rule.folders):
-                try:
-                    check_writable(place)
-                except BlockedError as error:
-                    self._complain(f"{rule.name}: {error}")
-
-    def _sweep(self) -> None:
-        """Clear the temporary files that a killed run left behind."""
-        folders = {folder for rule in self._config.rules for folder in rule.folders}
-        folders |= {rule.source.to.folder for rule in self._config.rules if rule.source.to is not None}
-        for folder in sorted(folders - {"/"}):  # a template without a fixed part must not cost a walk over the machine
-            for path in leftovers(folder):
-                if self._stop.is_set():
-                    return
-                discard(path)
-
     def _announce(self) -> None:
         say = self._display.line
-        say(f"darkroom {_version()}: {self._config.path}, on the {self._runtime.label}")
+        say(f"darkroom {darkroom_version()}: {self._config.path}, on the {self._runtime.label}")
         if self._runtime.choice:
             say(self._runtime.choice)
         for rule in self._config.rules:
@@ -243,7 +218,7 @@ class Service:
 
     def _snapshot(self) -> dict[str, Any]:
         return {
-            "version": _version(),
+            "version": darkroom_version(),
             "pid": os.getpid(),
             "started": self._started,
             "device": self._runtime.device,
@@ -257,31 +232,27 @@ class Service:
 
     def _finished(self) -> bool:
         """With `once`: whether nothing is left to do, or nothing that can be done."""
-        if not self._intake.settled or self._pipeline.busy:
+        counts = self._ledger.counts()
+        if self._pipeline.in_flight or not self._intake.settled:
             return False
-        if not self._waiting():
-            return not self._pipeline.busy  # asked again: between the two looks a job may have been claimed
+        if not self._open_in(counts):
+            # Between the looks above a job may have come, and gone back to wait, but not without being counted.
+            return self._ledger.counts() == counts
         building = [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]
         return not building and time.monotonic() - self._tally.progressed > GIVE_UP
 
-    def _waiting(self) -> int:
-        counts = self._ledger.counts()
-        return sum(counts.get(rule.name, {}).get(State.WAITING, 0) for rule in self._config.rules)
+    def _open_in(self, counts: Mapping[str, Mapping[State, int]]) -> int:
+        """Jobs of our rules that have not ended. One that was claimed is `running` in the same transaction."""
+        ours = [counts.get(rule.name, {}) for rule in self._config.rules]
+        return sum(of_rule.get(State.WAITING, 0) + of_rule.get(State.RUNNING, 0) for of_rule in ours)
 
     def _open_jobs(self) -> int:
         try:
-            return self._waiting() + self._pipeline.in_flight
+            return self._open_in(self._ledger.counts())
         except DarkroomError:
             return self._pipeline.in_flight
 
     # -- what others call ----------------------------------------------------------------------------------------
-
-    def _complain(self, text: str) -> None:
-        """Tell the user of trouble; the same trouble not more than once a minute."""
-        now = time.monotonic()
-        if now - self._told.get(text, -60.0) >= 60.0:
-            self._told = {line: when for line, when in self._told.items() if now - when < 60.0} | {text: now}
-            self._display.line(text)
 
     def _be_patient(self, error: BlockedError) -> bool:
         self._complain(f"{error}; work goes on by itself")
@@ -312,19 +283,3 @@ class Service:
         thread = threading.Thread(target=guarded, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DarkroomError(
-            f"{folder}: cannot be made ({error.strerror}); make it, or give the daemon's user permission"
-        ) from error
-
-
-def _version() -> str:
-    try:
-        return version("darkroom")
-    except PackageNotFoundError:
-        return "(not installed)"

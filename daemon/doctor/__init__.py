@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from daemon.doctor import packages
 from daemon.doctor.values import Finding, Report, State, fault, note, ok
 from daemon.errors import ConfigError
+from daemon.version import darkroom_version
 
 if TYPE_CHECKING:
     from daemon.model import Config
@@ -37,7 +38,7 @@ def examine(path: Path | None) -> Report:
     else:
         config = _read(chosen, findings)
     findings += _examined(config)
-    return Report(packages.darkroom_version(), str(chosen) if config or path else None, findings)
+    return Report(darkroom_version(), str(chosen) if config or path else None, findings)
 
 
 def _read(path: Path, findings: list[Finding]) -> Config | None:

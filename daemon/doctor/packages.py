@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 
 from daemon.doctor.values import Finding, fault, note, ok
 from daemon.pip import install, pip
+from daemon.version import version_of
 
 AREA = "packages"
 RUNTIME, GPU_RUNTIME = "onnxruntime", "onnxruntime-gpu"
 PACKAGES = (
-    "numpy", "onnx", GPU_RUNTIME, "onnxscript", "opencv-python-headless", "pillow", "pydantic", "pyyaml", "rich",
-    "simplejpeg", "torch", "watchdog",
+    "jinja2", "numpy", "onnx", GPU_RUNTIME, "onnxscript", "opencv-python-headless", "pillow", "pydantic", "pyyaml",
+    "rich", "simplejpeg", "torch", "watchdog",
 )  # fmt: skip
 OF_MODULES = {
     "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", RUNTIME: GPU_RUNTIME,
@@ -21,7 +22,7 @@ OF_MODULES = {
 
 def examine() -> Iterator[Finding]:
     """Are all there, and does none stand in another's way?"""
-    found = {name: number for name in (*PACKAGES, RUNTIME) if (number := _version_of(name))}
+    found = {name: number for name in (*PACKAGES, RUNTIME) if (number := version_of(name))}
     missing = [name for name in PACKAGES if name not in found]
     if RUNTIME in found and GPU_RUNTIME in missing:
         missing.remove(GPU_RUNTIME)  # one module: NVIDIA advises this one beside TensorRT-RTX
@@ -50,17 +51,5 @@ def not_importable(area: str, error: ImportError) -> Finding:
 
 def _again(package: str) -> str:
     if package:
-        return install(f"--force-reinstall {package}" if _version_of(package) else package)
+        return install(f"--force-reinstall {package}" if version_of(package) else package)
     return "`darkroom doctor --debug` tells more"
-
-
-def darkroom_version() -> str:
-    """Of the installed package; a checkout that is not installed has none."""
-    return _version_of("darkroom") or "(not installed)"
-
-
-def _version_of(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

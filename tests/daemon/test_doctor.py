@@ -288,7 +288,7 @@ def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_onnxruntime_is_enough(monkeypatch: pytest.MonkeyPatch, there: set[str], words: str | None) -> None:
     """NVIDIA advises the plain one beside TensorRT-RTX."""
     known = {*packages.PACKAGES, "onnxruntime"} - {"onnxruntime", "onnxruntime-gpu"} | there
-    monkeypatch.setattr(packages, "_version_of", lambda name: "1.31.1" if name in known else "")
+    monkeypatch.setattr(packages, "version_of", lambda name: "1.31.1" if name in known else "")
     told = [found.detail for found in packages.examine() if found.state is State.FAULT]
     assert [words in detail for detail in told if words] == ([True] if words else []) and len(told) == bool(words)
 

@@ -415,3 +415,46 @@ def test_once_does_not_end_between_claiming_and_counting(box: Box, small: Pixels
     )
     run(box, [sys.executable, str(box.folder / "driver.py")], "run", "--once")
     assert box.states() == {"a.png": "done"}
+
+
+COMES_AND_GOES = """
+import sys, threading, time
+from daemon import stages, verdict
+from daemon.errors import reading_failed
+from daemon.ledger import Ledger
+from daemon.pipeline import Pipeline
+counts, claim, read_source, tries = Ledger.counts, Pipeline._claim, stages.read_source, []
+looking, running, seen = threading.Event(), threading.Event(), threading.Event()
+def slow_counts(ledger):  # every look sees the job running, and is over when the job waits again
+    looking.set()
+    running.wait(1.0)
+    running.clear()
+    found = counts(ledger)
+    seen.set()
+    time.sleep(0.1)
+    return found
+def late_claim(pipeline):
+    looking.wait(1.0)
+    looking.clear()
+    return claim(pipeline)
+def failing_read(*given, **named):
+    tries.append(1)
+    running.set()
+    seen.wait(1.0)
+    seen.clear()
+    if len(tries) <= 4:
+        raise reading_failed(given[0].path, OSError(5, "Input/output error"))
+    return read_source(*given, **named)
+Ledger.counts, Pipeline._claim, stages.read_source, verdict.MAX_BACKOFF = slow_counts, late_claim, failing_read, 0.1
+from daemon.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_once_does_not_end_while_a_job_comes_and_goes(box: Box, small: Pixels) -> None:
+    """It runs in one moment and waits for its retry in the next: a look at each, one after the other, may miss both."""
+    box.rules("retries: 9")
+    box.drop("in/a.png", small)
+    (box.folder / "driver.py").write_text(COMES_AND_GOES)
+    run(box, [sys.executable, str(box.folder / "driver.py")], "run", "--once")
+    assert [(job["state"], job["attempts"]) for job in box.jobs()] == [("done", 4)]

@@ -62,6 +62,16 @@ def test_waiting_is_told_and_is_progress_only_when_it_was_tried(time: Time) -> N
     assert told.lines() == ["r: 2.png: waiting: because"] and told.progressed == time.now
 
 
+def test_a_try_to_come_is_no_standstill(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
+    monkeypatch.setattr(tally.time, "time", lambda: 5000.0)  # type: ignore[attr-defined]
+    told = Tally()
+    job = Job(1, "r", "/in", "1.png", Fingerprint(1, 2, 3), State.RUNNING, "taken")
+    told.note(job, Move(1, State.WAITING, "because", attempts=1, not_before=5008.0))
+    assert told.progressed == time.now + 8
+    told.note(job, Move(1, State.DONE, "because"))
+    assert told.progressed == time.now
+
+
 def test_rate_is_of_the_last_seconds(time: Time) -> None:
     told = Tally()
     assert told.rate() == 0.0

@@ -1,0 +1,63 @@
+"""ledger → work: which waiting jobs are taken up next. A rule that was found blocked sends one job ahead as a probe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from daemon.ledger import ASKED_AGAIN, Ledger
+from daemon.model import Job, Rule
+from daemon.verdict import Blockades
+from daemon.work import Recipe, Work
+
+CLAIM = 256  # jobs claimed in one transaction
+CHUNK_JOBS = 16  # small pictures travel together, so that handing over costs less than the work …
+CHUNK_BYTES = 1 << 19  # … and large ones alone, so that every core has one
+REASON = "taken by darkroom"
+
+
+class Claiming:
+    """Takes jobs over from the ledger. A rule without a recipe (no graph yet) has none of its jobs taken."""
+
+    def __init__(
+        self,
+        rules: Mapping[str, Rule],
+        ledger: Ledger,
+        blockades: Blockades,
+        recipe_of: Callable[[str], Recipe | None],
+    ) -> None:
+        self._rules = rules
+        self._ledger = ledger
+        self._blockades = blockades
+        self._recipe_of = recipe_of
+
+    def claim(self) -> list[Work]:
+        """The next jobs, now `running`; up to CLAIM of them, and a probe of each blocked rule that is due one."""
+        recipes = {rule: recipe for rule in self._rules if (recipe := self._recipe_of(rule)) is not None}
+        jobs = self._claim_from(list(recipes), time.time())
+        repeats = [job for job in jobs if self._rules[job.rule].keeps_source and job.reason != ASKED_AGAIN]
+        earlier = self._ledger.earlier_results(repeats)
+        return [Work(job, self._rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
+
+    def _claim_from(self, rules: Sequence[str], now: float) -> list[Job]:
+        """Jobs of rules that work, and one, as a probe, of each that was found blocked: the rest would be in vain."""
+        free = [rule for rule in rules if not self._blockades.times(rule)]
+        jobs = self._ledger.claim(free, CLAIM, REASON) if free else []
+        for rule in set(rules) - set(free):
+            if self._blockades.open(rule, now) and (probe := self._ledger.claim([rule], 1, REASON)):
+                self._blockades.probed(rule, now)
+                jobs += probe
+        return jobs
+
+
+def portions(works: Sequence[Work]) -> Iterator[Sequence[Work]]:
+    """Works in the order they came, bounded in number and in bytes of their files."""
+    chunk, size = list[Work](), 0
+    for work in works:
+        if chunk and (len(chunk) == CHUNK_JOBS or size + work.job.fingerprint.size > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(work)
+        size += work.job.fingerprint.size
+    if chunk:
+        yield chunk

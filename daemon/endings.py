@@ -1,0 +1,90 @@
+"""How a job leaves the pipeline: an error becomes its next move, and every end is recorded, counted and told."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from daemon import receipts, stages
+from daemon.errors import BlockedError, DarkroomError, PermanentError
+from daemon.ledger import Ledger, Move
+from daemon.model import Job, Rule, State
+from daemon.verdict import Blockades, verdict
+
+log = logging.getLogger("darkroom")
+
+TELL_BLOCKED = 60.0  # seconds between two lines about the same rule being blocked
+
+
+class Endings:
+    """Thread-safe. `told(job, move)` hears of every job that leaves `running`, after the ledger has it."""
+
+    def __init__(
+        self,
+        rules: Mapping[str, Rule],
+        ledger: Ledger,
+        blockades: Blockades,
+        *,
+        told: Callable[[Job, Move], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self._rules = rules
+        self._ledger = ledger
+        self._blockades = blockades
+        self._told = told
+        self._complain = complain
+        self._told_blocked: dict[str, float] = {}
+        self._count = threading.Lock()
+        self.in_flight = 0
+        """Jobs that were claimed and have not left."""
+
+    def expect(self, jobs: int) -> None:
+        """So many were claimed, and will leave."""
+        with self._count:
+            self.in_flight += jobs
+
+    def fail(self, job: Job, error: Exception) -> None:
+        """Decide what becomes of a job that met an error, and record it."""
+        if not isinstance(error, DarkroomError):
+            log.error("internal error with %s", job.path, exc_info=error)
+            error = PermanentError(f"internal error ({type(error).__name__}: {error}); please report it")
+        if isinstance(error, stages.Unwanted):
+            self.finish([(job, Move(job.id, State.SKIPPED, str(error), repeats=error.repeats))])
+            return
+        now = time.time()
+        pause = self._block(job.rule, error, now) if isinstance(error, BlockedError) else 0.0
+        move = verdict(job, error, self._rules[job.rule].retries, now, pause)
+        if move.to is State.FAILED:
+            receipts.write(self._ledger, job, self._rules[job.rule].output, error, self._complain)
+        self.finish([(job, move)])
+
+    def _block(self, rule: str, error: BlockedError, now: float) -> float:
+        """Note that a rule is blocked, and tell of it if that is news. Seconds for which its job waits."""
+        blockade, new = self._blockades.block(rule, str(error), now)
+        if new and now - self._told_blocked.get(rule, 0.0) > TELL_BLOCKED:
+            self._told_blocked[rule] = now
+            self._complain(f"{rule}: {error}")
+        return max(0.0, blockade.until - now)
+
+    def finish(self, ended: Sequence[tuple[Job, Move]]) -> None:
+        """Record these moves in one transaction, then count and tell them."""
+        if not ended:
+            return
+        try:
+            self._ledger.advance([move for _, move in ended])
+        except BlockedError as error:  # only when stopping: the jobs stay `running`, and a restart hands them back
+            log.error("%s", error)
+        for job, move in ended:
+            self.ended(job, move)
+
+    def ended(self, job: Job, move: Move) -> None:
+        """A job left, and the ledger has it: count and tell it."""
+        with self._count:
+            self.in_flight -= 1
+        if move.to is State.DONE and self._blockades.lift(job.rule):
+            self._complain(f"{job.rule}: works again")
+        elif move.to in (State.FAILED, State.SKIPPED):
+            self._blockades.undecided(job.rule, time.time())
+        self._told(job, move)

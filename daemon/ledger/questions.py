@@ -1,0 +1,158 @@
+"""What the ledger is asked. Nothing here changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from daemon.ledger import measurements
+from daemon.ledger.database import Database, chunks, path_of, text
+from daemon.ledger.measurements import MeasuredPictures
+from daemon.ledger.values import Intent, Measured, OutputRecord
+from daemon.model import EarlierResult, Fingerprint, Job, State
+
+COLUMNS = (
+    "id, rule, root, relative, size, mtime_ns, inode, state, reason, attempts, not_before, output, device,"
+    " created, updated"
+)
+
+
+class Questions:
+    """The questions. Each raises BlockedError when the disk does not let it be answered (see `Database`)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._read = database.read
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def latest(self, rule: str, root: str, relatives: Sequence[str]) -> dict[str, Fingerprint]:
+        """The newest known version of each file under a rule; files without a job, or gone since, are absent."""
+        found: dict[str, Fingerprint] = {}
+        sql = (
+            "SELECT relative, size, mtime_ns, inode, gone, max(id) FROM jobs"
+            " WHERE rule = ? AND root = ? AND relative IN ({}) GROUP BY relative"
+        )
+        for chunk in chunks(relatives):
+            marks = ",".join("?" * len(chunk))
+            rows = self._read(sql.format(marks), (rule, text(root), *map(text, chunk)))
+            found |= {path_of(row[0]): Fingerprint(*row[1:4]) for row in rows if not row[4]}
+        return found
+
+    def written(self, paths: Sequence[str]) -> dict[str, OutputRecord]:
+        """Which of these absolute paths darkroom wrote, and from what."""
+        found: dict[str, OutputRecord] = {}
+        sql = (
+            "SELECT o.path, o.job, j.rule, j.root, j.relative, o.size, o.mtime_ns, o.inode"
+            " FROM outputs o JOIN jobs j ON j.id = o.job WHERE o.path IN ({})"
+        )
+        for chunk in chunks(paths):
+            for row in self._read(sql.format(",".join("?" * len(chunk))), tuple(map(text, chunk))):
+                source = f"{path_of(row[3])}/{path_of(row[4])}"
+                found[path_of(row[0])] = OutputRecord(row[1], row[2], source, Fingerprint(*row[5:8]))
+        return found
+
+    def own(self, fingerprints: Sequence[Fingerprint]) -> set[Fingerprint]:
+        """Which of these files darkroom wrote, or is about to give their name; wherever they lie by now."""
+        found = set[Fingerprint]()
+        for chunk in chunks([fingerprint.inode for fingerprint in fingerprints]):
+            marks = ",".join("?" * len(chunk))
+            for table in ("outputs", "publications"):
+                sql = f"SELECT size, mtime_ns, inode FROM {table} WHERE inode IN ({marks})"
+                found |= {Fingerprint(*row) for row in self._read(sql, tuple(chunk))}
+        return found & set(fingerprints)
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
+
+    def intents(self) -> list[Intent]:
+        """Renames that were begun and not recorded: what a restart must finish first."""
+        columns = "job, temporary, target, exclusive, size, mtime_ns, inode, part"
+        rows = self._read(f"SELECT {columns} FROM publications ORDER BY job, part", ())
+        return [Intent(r[0], path_of(r[1]), path_of(r[2]), bool(r[3]), Fingerprint(*r[4:7]), r[7]) for r in rows]
+
+    def jobs(
+        self, state: State | None = None, rule: str | None = None, limit: int = -1, ids: Sequence[int] | None = None
+    ) -> list[Job]:
+        """Jobs, newest first."""
+        where, values = ["1"], list[Any]()
+        if state is not None:
+            where, values = [*where, "state = ?"], [*values, state.value]
+        if rule is not None:
+            where, values = [*where, "rule = ?"], [*values, rule]
+        if ids is not None:
+            where, values = [*where, f"id IN ({','.join('?' * len(ids))})"], [*values, *ids]
+        sql = f"SELECT {COLUMNS} FROM jobs WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"
+        return [job_of(row) for row in self._read(sql, (*values, limit))]
+
+    def of_source(self, root: str, relative: str) -> list[Job]:
+        """Every job a file has had under any rule, oldest first."""
+        sql = f"SELECT {COLUMNS} FROM jobs WHERE root = ? AND relative = ? ORDER BY id"
+        return [job_of(row) for row in self._read(sql, (text(root), text(relative)))]
+
+    def source_due(self) -> list[Job]:
+        """Done jobs whose source is still to be deleted or moved."""
+        return [job_of(row) for row in self._read(f"SELECT {COLUMNS} FROM jobs WHERE source_due = 1", ())]
+
+    def newest(self, jobs: Sequence[Job]) -> dict[int, int]:
+        """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""
+        sql = "SELECT max(id) FROM jobs WHERE rule = ? AND root = ? AND relative = ?"
+        return {job.id: self._read(sql, (job.rule, text(job.root), text(job.relative)))[0][0] for job in jobs}
+
+    def earlier_results(self, jobs: Sequence[Job]) -> dict[int, EarlierResult]:
+        """For each job whose file had one done under the same rule: what the last of those gave."""
+        sql = (
+            "SELECT j.id, j.content, j.recipe, o.path, o.size, o.mtime_ns, o.inode FROM jobs j"
+            " JOIN outputs o ON o.path = j.output AND o.job = j.id"
+            " WHERE j.rule = ? AND j.root = ? AND j.relative = ? AND j.state = 'done' ORDER BY j.id DESC LIMIT 1"
+        )
+        found = dict[int, EarlierResult]()
+        for job in jobs:
+            for row in self._read(sql, (job.rule, text(job.root), text(job.relative))):
+                found[job.id] = EarlierResult(row[0], row[1], row[2], path_of(row[3]), Fingerprint(*row[4:7]))
+        return found
+
+    def once_failed(self, jobs: Sequence[int]) -> set[int]:
+        """Which of these jobs, or of those that other versions of their files had under the same rule, ever failed."""
+        sql = (
+            "SELECT DISTINCT j.id FROM jobs j JOIN jobs k ON k.rule = j.rule AND k.root = j.root"
+            " AND k.relative = j.relative JOIN history h ON h.job = k.id AND h.state = 'failed' WHERE j.id IN ({})"
+        )
+        found = set[int]()
+        for chunk in chunks(jobs):
+            found |= {row[0] for row in self._read(sql.format(",".join("?" * len(chunk))), tuple(chunk))}
+        return found
+
+    def history(self, job: int) -> list[tuple[float, State, str]]:
+        """Every change of a job, oldest first: (time, state, reason)."""
+        rows = self._read("SELECT time, state, reason FROM history WHERE job = ? ORDER BY rowid", (job,))
+        return [(row[0], State(row[1]), row[2]) for row in rows]
+
+    def counts(self) -> dict[str, dict[State, int]]:
+        """Jobs by rule and state; states without jobs are absent."""
+        found: dict[str, dict[State, int]] = {}
+        for rule, state, number in self._read("SELECT rule, state, jobs FROM counts WHERE jobs > 0", ()):
+            found.setdefault(rule, {})[State(state)] = number
+        return found
+
+    def measured(self, jobs: Sequence[int]) -> dict[int, Measured]:
+        """What each of these jobs measured; those that measured nothing are absent."""
+        return measurements.of_jobs(self._database, jobs)
+
+    def measured_by(self, rule: str, steps: str, series: int) -> MeasuredPictures:
+        """What a rule measured with these steps (canonical), which give so many `series`."""
+        return measurements.of_rule(self._database, rule, steps, series)
+
+    def unmeasured(self, rule: str, state: State, limit: int) -> list[tuple[str, str]]:
+        """Pictures of a rule whose newest version ended in this state, newest first: (relative path, reason)."""
+        return measurements.unmeasured(self._database, rule, state, limit)
+
+    def devices(self, rule: str) -> dict[str, int]:
+        """How many done jobs of a rule ran on each device."""
+        sql = "SELECT device, count(*) FROM jobs WHERE rule = ? AND state = 'done' AND device NOT NULL GROUP BY device"
+        return dict(self._read(sql, (rule,)))
+
+
+def job_of(row: Sequence[Any]) -> Job:
+    identity = (row[0], row[1], path_of(row[2]), path_of(row[3]), Fingerprint(*row[4:7]))
+    output = None if row[11] is None else path_of(row[11])
+    return Job(*identity, State(row[7]), row[8], row[9], row[10], output, row[12], row[13], row[14])
