@@ -10,7 +10,7 @@ run: $(READY)
 	@$(BIN)/darkroom run -c config.yaml
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 demo: $(READY)
 	@$(BIN)/python examples/demo.py

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -29,12 +31,14 @@ def small(photograph: Pixels) -> Pixels:
 
 
 @pytest.fixture(scope="session")
-def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the graphs that most tests use, built once."""
-    folder = tmp_path_factory.mktemp("graphs")
-    for steps in (MOSAIC, COMPARED, STUDY):
-        GraphStore(folder).ensure(parse_chain(yaml.safe_load(steps)))
-    return folder
+def graphs(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
+    """A store with the graphs that most tests use, built once; pytest's processes share it."""
+    folder = tmp_path_factory.getbasetemp()
+    store = GraphStore((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / f"graphs-{testrun_uid}")
+    chains = [parse_chain(yaml.safe_load(steps)) for steps in (MOSAIC, COMPARED, STUDY)]
+    with ThreadPoolExecutor(len(chains)) as pool:
+        list(pool.map(store.ensure, chains))
+    return store.directory
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.box import ENVIRONMENT, Box, Daemon, Pixels, encoded, wait_until
+from tests.box import ENVIRONMENT, STUDY, Box, Daemon, Pixels, encoded, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 
@@ -359,6 +359,23 @@ def test_damaged_graph_is_built_again(box: Box, small: Pixels) -> None:
     box.drop("in/a.png", small)
     box.once()
     assert box.files() == ["a.png"]
+
+
+def test_reports_outlast_a_ledger_that_is_away(box: Box, photograph: Pixels) -> None:
+    """Blocked while darkroom is stopping, the ledger waits no more: that must end neither the thread nor the daemon."""
+    box.rules("report: study", steps=STUDY)
+    body = (
+        "import pathlib, threading",
+        "from daemon.errors import BlockedError",
+        "if threading.current_thread().name == 'reports':",
+        "    pathlib.Path('asked').touch()",
+        "    raise BlockedError('the disk is away')",
+    )
+    with started(box, driver(box, "ledger", "Ledger.counts", *body)) as daemon:
+        box.drop("in/a.jpg", photograph)
+        wait_until(lambda: (box.folder / "asked").exists() and box.states() == {"a.jpg": "done"})
+        assert daemon.stop() == 0 and not daemon.said("internal error")
+    assert "a.jpg" in (box.folder / "study/report.csv").read_text()
 
 
 # -- ends ------------------------------------------------------------------------------------------------------------
