@@ -23,6 +23,11 @@ class State(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+def unfinished(counts: Mapping[State, int]) -> int:
+    """Of jobs counted by state, those that go on by themselves: they wait or run."""
+    return counts.get(State.WAITING, 0) + counts.get(State.RUNNING, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What tells one version of a file from the next without reading it: bytes, nanoseconds, inode."""

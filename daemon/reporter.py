@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from daemon.codec import decode, probe
 from daemon.errors import DarkroomError
 from daemon.ledger import Ledger
-from daemon.model import Config, Rule, State
+from daemon.model import Config, Rule, State, unfinished
 from daemon.report.values import Study, Unmeasured
 from kernels.chain import canonical, describe
 from kernels.measuring import series_of, side_of
@@ -28,6 +28,9 @@ PAUSE = 1.0
 """Seconds between two writings of a report, at least."""
 SHARE = 0.05
 """Of the time that may go into reports: a report that takes 0.3 s is written every 6 s."""
+FIRST = 0.3
+"""Seconds that the first report takes, template engine and pictures included: none is begun in the first six seconds
+of a backlog, and a short one is reported once, at its end."""
 SAMPLES = 50
 """Skipped and failed pictures that a report names."""
 SHOWN_PIXELS = 64_000_000
@@ -54,18 +57,28 @@ class Reporter:
 
     def run(self, stop: threading.Event) -> None:
         """Write what is out of date, again and again, until `stop` is set. A kill may have left any report behind."""
-        cost = 0.0
-        # The pause comes first: a short run writes its report once, at its end.
+        cost, started = 0.0, time.monotonic()
         while self._rules and not stop.wait(max(PAUSE, cost / SHARE)):
             began = time.monotonic()
-            self.finish()
+            if self._writers or began - started > FIRST / SHARE or not self._in_a_backlog():
+                self.finish()
             cost = time.monotonic() - began
+
+    def _in_a_backlog(self) -> bool:
+        counts = self._counts() or {}
+        return any(unfinished(counts.get(rule.name, {})) for rule in self._rules)
+
+    def _counts(self) -> Mapping[str, Mapping[State, int]] | None:
+        """Jobs by rule and state; None when the ledger cannot tell."""
+        try:
+            return self._ledger.counts()
+        except DarkroomError:  # it waits for its disk unless darkroom is stopping, and has told of it
+            return None
 
     def finish(self) -> bool:
         """Write every report that is out of date, now; whether all are as they should be."""
-        try:
-            counts = self._ledger.counts() if self._rules else {}
-        except DarkroomError:  # the ledger waits for its disk unless darkroom is stopping, and has told of it
+        counts = self._counts() if self._rules else {}
+        if counts is None:
             return False
         current = [self._write(rule, counts.get(rule.name, {})) for rule in self._rules]
         return all(current)

@@ -20,7 +20,7 @@ from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
 from daemon.intake import Intake
 from daemon.ledger import Ledger
-from daemon.model import Config, Job, SourceAction, State
+from daemon.model import Config, Job, SourceAction, State, unfinished
 from daemon.pipeline import Pipeline
 from daemon.reporter import Reporter
 from daemon.runtime import Runtime
@@ -91,7 +91,7 @@ class Service:
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
-        keep_pages()
+        keep_pages(self._config.runtime.workers)
         spare_the_collector()
         try:
             self._start()
@@ -243,8 +243,7 @@ class Service:
 
     def _open_in(self, counts: Mapping[str, Mapping[State, int]]) -> int:
         """Jobs of our rules that have not ended. One that was claimed is `running` in the same transaction."""
-        ours = [counts.get(rule.name, {}) for rule in self._config.rules]
-        return sum(of_rule.get(State.WAITING, 0) + of_rule.get(State.RUNNING, 0) for of_rule in ours)
+        return sum(unfinished(counts.get(rule.name, {})) for rule in self._config.rules)
 
     def _open_jobs(self) -> int:
         try:

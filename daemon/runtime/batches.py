@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-CPU_BATCH_PIXELS = 1 << 18
-"""A processor gains nothing from batches beyond its caches: four pictures of 256×256, or one large one. Measured on a
-backlog of 256×256: in batches of a megapixel a study takes 8 % longer and `gaussian_blur` 20 %, a mosaic as long."""
+CPU_BATCH_PIXELS = 1 << 17
+"""A processor gains nothing from batches beyond its caches: two pictures of 256×256, or one large one. Measured on a
+backlog of 256×256: in batches of a megapixel a study takes 11 % longer and `gaussian_blur` 27 %, a mosaic as long."""
 GPU_BATCH_PIXELS = 64_000_000
 """A card wants its launches and copies spread over much work; not yet measured, see docs/devices.md."""
 BYTES_PER_PIXEL, BATCHES_IN_FLIGHT = 9, 4
