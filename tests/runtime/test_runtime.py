@@ -188,23 +188,25 @@ def test_a_processor_that_takes_over_works_as_a_processor_does(pooling: Path) ->
     engine = FakeEngine()
     runtime = Runtime("auto", 2, engine=engine)
     runtime.load(pooling)
-    batch = pictures(9, 256, 256)
+    most = CPU_BATCH_PIXELS // 128**2
+    batch = pictures(2 * most + 1, 128, 128)
     engine.dead = True
     ran = runtime.run(pooling, batch)
     assert (runtime.concurrent_runs, runtime.batch_pixels) == (2, CPU_BATCH_PIXELS)
-    assert ran.pictures is not None and len(ran.pictures) == 9
-    assert [count for device, count in engine.ran if device is Device.CPU and count > 2] == [4, 4]
-    expected = Runtime("cpu", 1).run(pooling, batch[8:])
-    assert expected.pictures is not None and np.array_equal(ran.pictures[8], expected.pictures[0])
+    assert ran.pictures is not None and len(ran.pictures) == len(batch)
+    assert [count for device, count in engine.ran if device is Device.CPU and count > 2] == [most, most]
+    expected = Runtime("cpu", 1).run(pooling, batch[-1:])
+    assert expected.pictures is not None and np.array_equal(ran.pictures[-1], expected.pictures[0])
 
 
 def test_a_rule_on_the_processor_beside_a_card_too(pooling: Path) -> None:
     engine = FakeEngine(wrong={Device.CUDA}, only=pooling)
     runtime = Runtime("auto", 2, engine=engine)
-    assert "runs on the cpu" in runtime.load(pooling) and runtime.batch_pixels > 9 * 256 * 256
+    assert "runs on the cpu" in runtime.load(pooling) and runtime.batch_pixels > CPU_BATCH_PIXELS
     engine.ran.clear()
-    runtime.run(pooling, pictures(9, 256, 256))
-    assert [count for _, count in engine.ran] == [4, 4, 1]
+    most = CPU_BATCH_PIXELS // 128**2
+    runtime.run(pooling, pictures(2 * most + 1, 128, 128))
+    assert [count for _, count in engine.ran] == [most, most, 1]
 
 
 def test_jobs_wait_when_a_named_card_dies(pooling: Path) -> None:
