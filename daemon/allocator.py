@@ -10,18 +10,16 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _TRIM_THRESHOLD = 128 << 20
 
 
-def keep_pages(workers: int) -> None:
+def keep_pages() -> None:
     """Let freed picture buffers be used again instead of going back to the kernel, which must zero each page anew.
 
-    No separate mapping for large blocks, and few heaps. Measured: a Gaussian at 1080p takes 37 ms instead of 84, and on
-    a backlog of 1280×960 JPEGs 230,000 page faults become 31,000. A heap for each of the `workers` beside the main one:
-    where two shared one heap, one study in five ran half as fast (7 of 38 runs, none of 52 with a heap each).
-
-    Call it before any thread is started; `give_pages_back` returns what is kept. No-op without glibc.
+    One heap for all threads, no separate mapping for large blocks. Measured: a Gaussian at 1080p takes 37 ms instead
+    of 84, and on a backlog of 1280×960 JPEGs 230,000 page faults become 31,000. Call it before any thread is started;
+    `give_pages_back` returns what is kept. No-op without glibc.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
-        library.mallopt(_M_ARENA_MAX, workers + 1)
+        library.mallopt(_M_ARENA_MAX, 1)
         library.mallopt(_M_MMAP_MAX, 0)
         library.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
 

@@ -88,7 +88,7 @@ class Intake:
     @property
     def settled(self) -> bool:
         """Whether every folder was scanned, every hint followed, and nothing found is still waiting to be still."""
-        return self._settled and not self.hints
+        return not self.hints and self._settled  # in this order: a hint is taken off only after _settled was cleared
 
     # -- its parts -----------------------------------------------------------------------------------------------
 

@@ -29,8 +29,8 @@ PAUSE = 1.0
 SHARE = 0.05
 """Of the time that may go into reports: a report that takes 0.3 s is written every 6 s."""
 FIRST = 0.3
-"""Seconds that the first report takes, template engine and pictures included: none is begun in the first six seconds
-of a backlog, and a short one is reported once, at its end."""
+"""Seconds that the first report takes, template engine and pictures included. With a backlog at the start none is begun
+in the first six seconds: a short one is reported once, at its end."""
 SAMPLES = 50
 """Skipped and failed pictures that a report names."""
 SHOWN_PIXELS = 64_000_000

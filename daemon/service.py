@@ -39,6 +39,8 @@ REST_AFTER = 2.0
 """Seconds without work after which memory is given back."""
 GIVE_UP = 15.0
 """Seconds without any progress after which `--once` leaves blocked jobs waiting and says so."""
+HEALED_AFTER = 15.0
+"""Seconds without a complaint of the ledger after which its next trouble is a new one. A try takes up to ten."""
 
 
 class Service:
@@ -54,7 +56,8 @@ class Service:
         self._left = 0
         self._building = False
         self._shown = 0.0
-        self._patience_since = 0.0
+        self._blocked_since = self._blocked_last = -HEALED_AFTER
+        self._gave_up = False
         self._rested = True
         self._reported = False
         self._fatal: list[BaseException] = []
@@ -91,7 +94,7 @@ class Service:
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
-        keep_pages(self._config.runtime.workers)
+        keep_pages()
         spare_the_collector()
         try:
             self._start()
@@ -169,9 +172,12 @@ class Service:
     def _exit_status(self) -> int:
         if not self._once:
             return 0
-        if self._left and not self._signals:
-            self._display.line(f"{self._left} pictures are left waiting; `darkroom jobs --state waiting` says for what")
-        return 1 if self._tally.counts[State.FAILED] or self._left or not self._reported else 0
+        if self._gave_up:
+            self._display.line("gave up on the ledger; nothing is lost, start darkroom again when its disk is well")
+        elif self._left and not self._signals:
+            self._display.line(f"{self._left} pictures are left waiting; `darkroom jobs` says for what")
+        unwell = self._gave_up or self._left or not self._reported
+        return 1 if self._tally.counts[State.FAILED] or unwell else 0
 
     # -- parts of the start --------------------------------------------------------------------------------------
 
@@ -237,7 +243,7 @@ class Service:
             return False
         if not self._open_in(counts):
             # Between the looks above a job may have come, and gone back to wait, but not without being counted.
-            return self._ledger.counts() == counts
+            return self._ledger.counts() == counts and self._intake.settled
         building = [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]
         return not building and time.monotonic() - self._tally.progressed > GIVE_UP
 
@@ -254,9 +260,15 @@ class Service:
     # -- what others call ----------------------------------------------------------------------------------------
 
     def _be_patient(self, error: BlockedError) -> bool:
+        """The ledger asks whether to try again. With `once` not for ever: a run that cannot go on ends."""
         self._complain(f"{error}; work goes on by itself")
-        self._patience_since = self._patience_since or time.monotonic()
-        if self._once and time.monotonic() - self._patience_since > GIVE_UP:
+        now = time.monotonic()
+        if now - self._blocked_last > HEALED_AFTER:
+            self._blocked_since = now
+        self._blocked_last = now
+        if self._once and now - self._blocked_since > GIVE_UP:
+            self._gave_up = True
+            self._stop.set()  # jobs may be left in the middle by threads that are told no: only a new start mends that
             return False
         return not self._stop.wait(1.0)
 

@@ -25,14 +25,15 @@ class Tally:
         self._lines: list[str] = []
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
         self.progressed = time.monotonic()
-        """When a job last got on, or will: a try that is to come is no standstill."""
+        """When a job last got on, or is to be tried again: waiting for that is no standstill."""
 
     def note(self, job: Job, move: Move) -> None:
         """A job left `running`."""
         with self._lock:
             self.counts[move.to] += 1
             if move.to is not State.WAITING or move.attempts is not None:
-                self.progressed = time.monotonic() + max(0.0, move.not_before - time.time())
+                to_come = time.monotonic() + max(0.0, move.not_before - time.time())
+                self.progressed = max(self.progressed, to_come)
             if move.to is State.DONE:
                 self._done.append((job, move))
             elif move.to in (State.FAILED, State.SKIPPED) or move.attempts is not None:

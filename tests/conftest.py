@@ -31,10 +31,11 @@ def small(photograph: Pixels) -> Pixels:
 
 
 @pytest.fixture(scope="session")
-def graphs(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the graphs that most tests use, built once; pytest's processes share it."""
     folder = tmp_path_factory.getbasetemp()
-    store = GraphStore((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / f"graphs-{testrun_uid}")
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # in each of its processes; absent where there is only one
+    store = GraphStore(folder.parent / f"graphs-{run}" if run else folder / "graphs")
     chains = [parse_chain(yaml.safe_load(steps)) for steps in (MOSAIC, COMPARED, STUDY)]
     with ThreadPoolExecutor(len(chains)) as pool:
         list(pool.map(store.ensure, chains))

@@ -104,10 +104,10 @@ def test_a_bomb_is_refused_from_its_header(
     else:
         data[place : place + len(value)] = value
     for cut in (len(data), 40) if library == "PNG" else (len(data),):
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(TooManyPixels, match=r"50000 × 50000 pixels are 2500\.0 MP, above .*\(200\.0 MP\)"):
             probe(bytes(data[:cut]), LIMIT)
-        assert time.perf_counter() - start < 0.01
+        assert time.process_time() - start < 0.01
 
 
 def test_zero_sides_are_broken(photo: Image.Image) -> None:

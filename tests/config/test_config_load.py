@@ -167,10 +167,10 @@ def test_the_shipped_file_explains_every_key() -> None:
 
 def test_loading_is_quick_and_loads_no_torch() -> None:
     load_config(SHIPPED)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(10):
         load_config(SHIPPED)
-    assert time.perf_counter() - started < 0.3
+    assert time.process_time() - started < 0.3
     code = (
         "import sys; from pathlib import Path; from daemon.config import load_config; load_config(Path('config.yaml'))"
     )

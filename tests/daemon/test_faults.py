@@ -361,6 +361,22 @@ def test_damaged_graph_is_built_again(box: Box, small: Pixels) -> None:
     assert box.files() == ["a.png"]
 
 
+@pytest.mark.parametrize("thread", ["publish", "intake", "claim"])
+def test_once_ends_when_the_ledger_can_be_read_and_not_written(box: Box, small: Pixels, thread: str) -> None:
+    box.drop("in/a.png", small)
+    body = (
+        "import threading",
+        "from daemon.errors import BlockedError",
+        f"if threading.current_thread().name == '{thread}':",
+        "    raise BlockedError('ledger.db: disk I/O error; free space on its disk')",
+    )
+    done = run(box, driver(box, "ledger.database", "Database._transact", *body), "run", "--once", check=1)
+    assert "gave up on the ledger" in done.stdout or "1 pictures are left waiting" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    box.once()
+    assert box.states() == {"a.png": "done"} and box.files() == ["a.png"]
+
+
 def test_reports_outlast_a_ledger_that_is_away(box: Box, photograph: Pixels) -> None:
     """Blocked while darkroom is stopping, the ledger waits no more: that must end neither the thread nor the daemon."""
     box.rules("report: study", steps=STUDY)
