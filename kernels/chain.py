@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from kernels.parameters import REQUIRED, ParameterError, Value, plain, show, suggest
-from kernels.spec import Measures, Operator, Series, operators
+from kernels.spec import Measures, Operator, Series, Task, operators
 
 __all__ = [
     "Chain",
@@ -25,6 +25,7 @@ __all__ = [
     "describe",
     "measured_steps",
     "parse_chain",
+    "task_of",
 ]
 
 
@@ -72,7 +73,7 @@ def parse_chain(raw: object) -> Chain:
     if not steps or raw is None:
         raise ChainError((Fault((), "there are no steps", f"name at least one of {', '.join(operators())}"),))
     chain = tuple(step for index, item in enumerate(steps) if (step := _step(index, item, faults)) is not None)
-    faults = faults or list(_order(chain))
+    faults = faults or [*_alone(chain), *_order(chain)]
     if faults:
         raise ChainError(tuple(faults))
     return chain
@@ -104,6 +105,11 @@ def measured_steps(chain: Chain) -> Iterator[Measured]:
             yield Measured(index, step, measures, series)
 
 
+def task_of(chain: Chain) -> Task | None:
+    """What the chain's only step is, if it is a task; None for a chain of fixed operators."""
+    return operators()[chain[0].name].task
+
+
 def describe(chain: Chain) -> str:
     """The chain for people: `grayscale | gaussian_blur: {sigma: 3}`; what is at its default is not said."""
     return " | ".join(map(_describe_step, chain))
@@ -113,6 +119,14 @@ def describe(chain: Chain) -> str:
 def canonical(chain: Chain) -> str:
     """The chain as JSON with every parameter: equal chains give equal text, and `parse_chain` reads it back."""
     return json.dumps([{step.name: dict(step.parameters)} for step in chain], separators=(",", ":"))
+
+
+def _alone(chain: Chain) -> Iterator[Fault]:
+    """The tasks that have company: a graph cannot hold them."""
+    for index, step in enumerate(chain):
+        if len(chain) > 1 and operators()[step.name].task is not None:
+            problem = f"{step.name} is a task, and a task is the only step of its rule"
+            yield Fault((index, step.name), problem, "give it a rule of its own")
 
 
 def _order(chain: Chain) -> Iterator[Fault]:

@@ -64,6 +64,35 @@ class Integer:
 
 
 @dataclass(frozen=True, slots=True)
+class IntegerOrAuto:
+    """A whole number in low..high, both included, or the word `auto`. Default None: may be left out."""
+
+    default: int | str | Required | None
+    low: int
+    high: int
+    unit: str = ""
+    doc: str = ""
+
+    def parse(self, value: object) -> int | str:
+        """`value` as an int, or "auto"; raises ParameterError."""
+        if value == "auto":
+            return "auto"
+        try:
+            return Integer(None, self.low, self.high, self.unit).parse(value)
+        except ParameterError as error:
+            raise ParameterError(error.problem, f"give {self.range}") from None
+
+    @property
+    def range(self) -> str:
+        """The values admitted, in words: `auto, or 1–4096 steps`."""
+        return "auto, or " + _with_unit(f"{self.low}–{self.high}", self.unit)
+
+    def describe(self) -> str:
+        """The range and the default: `auto, or 1–4096 steps, default auto`."""
+        return f"{self.range}, {_default(self.default)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Number:
     """A real number in low..high, both included. Default None: may be left out."""
 
@@ -190,7 +219,7 @@ class Choices:
         return f"{self.range}, {_default(self.default)}"
 
 
-Parameter: TypeAlias = Integer | Number | Choice | Flag | Integers | Choices
+Parameter: TypeAlias = Integer | IntegerOrAuto | Number | Choice | Flag | Integers | Choices
 
 
 def _listed(value: object, wanted: str) -> list[object]:

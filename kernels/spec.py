@@ -19,12 +19,18 @@ from kernels.parameters import Choice as Choice
 from kernels.parameters import Choices as Choices
 from kernels.parameters import Flag as Flag
 from kernels.parameters import Integer as Integer
+from kernels.parameters import IntegerOrAuto as IntegerOrAuto
 from kernels.parameters import Integers as Integers
 from kernels.parameters import Number as Number
 from kernels.parameters import Parameter as Parameter
 from kernels.parameters import ParameterError as ParameterError
 from kernels.parameters import Value as Value
 from kernels.parameters import Values as Values
+from kernels.tasks import Progress as Progress
+from kernels.tasks import Result as Result
+from kernels.tasks import State as State
+from kernels.tasks import Steps as Steps
+from kernels.tasks import Task as Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +71,8 @@ class Operator:
     """One step a user may name. `check` looks at parameters together and raises ParameterError; it knows no torch.
 
     `function` is `(picture, *, parameters) -> picture`, or for a measurement `(picture, source, *, parameters)` with
-    the chain's input as `source`, giving a float tensor of N rows. `resizes`: the result may have another size.
+    the chain's input as `source`, giving a float tensor of N rows, or for a task what kernels/tasks.py says. `resizes`:
+    the result may have another size.
     """
 
     name: str
@@ -75,6 +82,7 @@ class Operator:
     check: Check | None = None
     resizes: bool = False
     measures: Measures | None = None
+    task: Task | None = None
 
     @property
     def summary(self) -> str:
@@ -105,6 +113,16 @@ def measurement(
     return _registered(name, parameters, check, measures=measures)
 
 
+def task(
+    name: str, kind: Task, /, *, check: Check | None = None, **parameters: Parameter
+) -> Callable[[Callable[..., Steps]], Callable[..., Steps]]:
+    """Make a generator function `(inputs, state, *, parameters)` a task called `name`; see kernels/tasks.py.
+
+    Raises as `operator` does.
+    """
+    return _registered(name, parameters, check, task=kind)
+
+
 def _registered(
     name: str, parameters: Mapping[str, Parameter], check: Check | None, **kind: Any
 ) -> Callable[[Function], Function]:
@@ -123,7 +141,7 @@ def _registered(
 
 
 def operators() -> Mapping[str, Operator]:
-    """Every step by name. A file in this folder that uses `@operator` or `@measurement` is found by itself."""
+    """Every step by name. A file in this folder that uses `@operator`, `@measurement` or `@task` is found by itself."""
     _import_siblings()
     return MappingProxyType(dict(sorted(_registry.items())))
 

@@ -32,7 +32,12 @@ SETS: dict[str, list[dict[str, object]]] = {
     "resize": [{"size": 256}, {"width": 33, "height": 70}, {"size": 1}],
     "pool_upsample_psnr": [{}, {"scales": [1, 7, 100, 512], "size": 600, "inputs": ["mosaic", "gray"]}],
 }
-STEPS: list[object] = [{name: parameters} for name in operators() for parameters in SETS.get(name, [{}])]
+STEPS: list[object] = [
+    {name: parameters}
+    for name, known in operators().items()
+    if known.task is None
+    for parameters in SETS.get(name, [{}])
+]
 STEPS.append([{"mosaic": {"block": 5}}, "psnr", "grayscale", "psnr", {"pool_upsample_psnr": {"size": 32}}])
 CHAIN = ["grayscale", {"gaussian_blur": {"sigma": 3}}, {"mosaic": {"block": 8}}]
 

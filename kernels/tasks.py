@@ -1,0 +1,62 @@
+"""What a task is: a step that runs for seconds or hours, gives one picture, and can be stopped and taken up again.
+
+A task is a generator function `(inputs, state, *, parameters)`. `inputs` are the pictures by role, uint8 H×W×3 tensors
+on the device to be used. `state` is empty at the first start; whatever the task needs in order to go on it keeps there,
+so that at every `yield` the state is whole: saved then, and given to a new call with the same inputs and parameters, it
+continues as if nothing had happened, bit for bit on the processor. That includes the state of every random generator.
+It yields a Progress after each step and returns a Result. It knows no files, no clock and no other process. Torch-free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State: TypeAlias = dict[str, Any]
+"""Tensors, numbers, text, booleans and None, in dicts and lists as deep as one likes: no other kind of value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What makes a step a task: the roles of the pictures it needs, such as `near` and `far`.
+
+    `savings` says, in words, what it does at each level of thrift if memory runs out. A task that has any takes a
+    parameter `thrift` more: 0, or how many of them to apply; a state of one level is never given to another.
+    """
+
+    inputs: tuple[str, ...]
+    savings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step was made: number `step`, counted from 1, of at most `steps`.
+
+    `losses` are the terms by name, the one that is minimised first; a tensor is read only when somebody looks.
+    `preview` gives the picture as it stands, uint8 H×W×3, and is called only when somebody wants to see it, before the
+    next step.
+    """
+
+    step: int
+    steps: int
+    losses: Mapping[str, float | Tensor]
+    preview: Callable[[], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The finished picture, uint8 H×W×3. `record` is what is worth knowing of it: numbers and words by name.
+
+    `beside` are further pictures that were asked for: `{"distances": …}` becomes NAME.distances.jpg.
+    """
+
+    picture: Tensor
+    record: Mapping[str, float | int | str] = field(default_factory=dict)
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+Steps: TypeAlias = Generator[Progress, None, Result]
