@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -12,8 +13,9 @@ from typing import Any
 
 from daemon import findings, snapshot
 from daemon.errors import ConfigError, DarkroomError
-from daemon.ledger import ASKED_AGAIN, Ledger, Measured, Move
+from daemon.ledger import Ledger, Measured
 from daemon.model import Config, Job, State
+from daemon.tasks.view import TaskView
 from kernels.chain import Chain, describe
 from kernels.spec import operators
 
@@ -40,7 +42,7 @@ def status_of(config: Config) -> dict[str, Any]:
         "device": live.get("device"),
         "device_choice": live.get("device_choice") or None,
         "pictures_per_second": live.get("pictures_per_second", 0.0),
-        "tasks": [],
+        "tasks": [_task(task) for task in live.get("tasks", [])],
         "rules": [
             {
                 "name": rule.name,
@@ -56,6 +58,30 @@ def status_of(config: Config) -> dict[str, Any]:
             for rule in config.rules
         ],
     }
+
+
+def _task(task: dict[str, Any]) -> dict[str, Any]:
+    """A running task, as its daemon last told of it; `seconds_left` is None where nobody can tell yet."""
+    return {
+        "job": task["job"],
+        "rule": task["rule"],
+        "picture": task["picture"],
+        "device": task["device"],
+        "worker": task["worker"],
+        "started": _iso(task["began"]),
+        "step": task["step"],
+        "steps": task["steps"],
+        "loss": next(iter(task["losses"].values()), None),
+        "losses": task["losses"],
+        "seconds_left": task["left"],
+    }
+
+
+def _view(task: dict[str, Any]) -> TaskView:
+    """The other way round, for people."""
+    step, steps, losses, left = task["step"], task["steps"], task["losses"], task["seconds_left"]
+    identity = (task["job"], task["rule"], task["picture"], 0.0)
+    return TaskView(*identity, device=task["device"], step=step, steps=steps, losses=losses, left=left)
 
 
 def status_text(status: dict[str, Any]) -> str:
@@ -77,6 +103,9 @@ def status_text(status: dict[str, Any]) -> str:
             lines.append(f"{'':{width}}  its graph is being compiled; pictures wait for it")
         if rule["blocked"]:
             lines.append(f"{'':{width}}  blocked: {rule['blocked']}")
+        for task in status["tasks"]:
+            if task["rule"] == rule["name"]:
+                lines.append(f"{'':{width}}  job {task['job']}, {task['picture']}: {_view(task)}")
     return "\n".join(lines)
 
 
@@ -85,10 +114,14 @@ def jobs_of(config: Config, state: State | None, rule: str | None, limit: int) -
     if (ledger := open_ledger(config)) is None:
         return []
     with closing(ledger):
-        _check_rule(config, ledger, rule)
+        check_rule(config, ledger, rule)
         jobs, chains = ledger.jobs(state, rule, limit), dict[str, Chain | None]()
         measured = ledger.measured([job.id for job in jobs])
-        return [_job(job) | _measurements(measured.get(job.id), chains) for job in jobs]
+        records = ledger.records([job.id for job in jobs])
+        return [
+            _job(job) | _measurements(measured.get(job.id), chains) | json.loads(records.get(job.id, "{}"))
+            for job in jobs
+        ]
 
 
 def _measurements(measured: Measured | None, chains: dict[str, Chain | None]) -> dict[str, Any]:
@@ -101,7 +134,7 @@ def _measurements(measured: Measured | None, chains: dict[str, Chain | None]) ->
     return {"measurements": list(measured.mse)} if chain is None else findings.summary(chain, measured.mse)
 
 
-def _check_rule(config: Config, ledger: Ledger, rule: str | None) -> None:
+def check_rule(config: Config, ledger: Ledger, rule: str | None) -> None:
     """A rule that is no longer in the configuration still has its jobs."""
     names = [known.name for known in config.rules]
     if rule is not None and rule not in names and rule not in ledger.counts():
@@ -130,26 +163,6 @@ def job_lines(jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
     for job in jobs:
         when = datetime.fromisoformat(job["updated"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         yield f"{job['id']:>6}  {job['state']:9}  {when}  {job['rule']}: {Path(job['source']).name}: {job['reason']}"
-
-
-_ASKABLE = {State.WAITING: (State.FAILED, State.SKIPPED, State.CANCELLED), State.CANCELLED: (State.WAITING,)}
-"""From which states a user may move a job. Not from `running`: its picture is on its way, and would come out twice."""
-
-
-def move_jobs(config: Config, to: State, ids: Sequence[int], rule: str | None) -> int:
-    """`retry` and `cancel`: the exit status. Without ids, every failed job (of a rule) is meant."""
-    if (ledger := open_ledger(config)) is None:
-        raise DarkroomError(f"{config.state_dir}: there are no jobs yet")
-    with closing(ledger):
-        _check_rule(config, ledger, rule)
-        jobs = ledger.jobs(ids=ids) if ids else ledger.jobs(State.FAILED, rule)
-        if unknown := sorted(set(ids) - {job.id for job in jobs}):
-            raise DarkroomError(f"no job {unknown[0]}; `darkroom jobs` lists them")
-        reason = ASKED_AGAIN if to is State.WAITING else "asked for by the user: cancelled"
-        ledger.advance([Move(job.id, to, reason, attempts=0, only_from=_ASKABLE[to]) for job in jobs])
-    alive = snapshot.alive(config.state_dir)
-    print(f"{len(jobs)} jobs {to.value}" + ("" if alive or to is State.CANCELLED else "; start `darkroom run`"))
-    return 0
 
 
 def operators_text(name: str | None) -> str:

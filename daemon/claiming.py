@@ -31,23 +31,25 @@ class Claiming:
         self._blockades = blockades
         self._recipe_of = recipe_of
 
-    def claim(self) -> list[Work]:
-        """The next jobs, now `running`; up to CLAIM of them, and a probe of each blocked rule that is due one."""
+    def claim(self, limit: int = CLAIM) -> list[Work]:
+        """The next jobs, now `running`; up to `limit` of them, and a probe of each blocked rule that is due one."""
         recipes = {rule: recipe for rule in self._rules if (recipe := self._recipe_of(rule)) is not None}
-        jobs = self._claim_from(list(recipes), time.time())
+        jobs = self._claim_from(list(recipes), time.time(), limit)
         repeats = [job for job in jobs if self._rules[job.rule].keeps_source and job.reason != ASKED_AGAIN]
         earlier = self._ledger.earlier_results(repeats)
         return [Work(job, self._rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
 
-    def _claim_from(self, rules: Sequence[str], now: float) -> list[Job]:
+    def _claim_from(self, rules: Sequence[str], now: float, limit: int) -> list[Job]:
         """Jobs of rules that work, and one, as a probe, of each that was found blocked: the rest would be in vain."""
         free = [rule for rule in rules if not self._blockades.times(rule)]
-        jobs = self._ledger.claim(free, CLAIM, REASON) if free else []
+        jobs = list[Job]()
         for rule in set(rules) - set(free):
-            if self._blockades.open(rule, now) and (probe := self._ledger.claim([rule], 1, REASON)):
+            if len(jobs) == limit or not self._blockades.open(rule, now):
+                continue
+            if probe := self._ledger.claim([rule], 1, REASON):
                 self._blockades.probed(rule, now)
                 jobs += probe
-        return jobs
+        return jobs + (self._ledger.claim(free, limit - len(jobs), REASON) if free and len(jobs) < limit else [])
 
 
 def portions(works: Sequence[Work]) -> Iterator[Sequence[Work]]:

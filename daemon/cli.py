@@ -131,20 +131,20 @@ def _why(options: argparse.Namespace) -> int:
 
 
 def _retry(options: argparse.Namespace) -> int:
-    from daemon.answers import move_jobs
+    from daemon.asking import retry
     from daemon.config import load_config
 
     config = load_config(options.config)
     if not (options.jobs or options.rule or options.all_failed):
         raise ConfigError(["darkroom retry: name jobs, or --rule R, or --all-failed"])
-    return move_jobs(config, State.WAITING, options.jobs, options.rule)
+    return retry(config, options.jobs, options.rule)
 
 
 def _cancel(options: argparse.Namespace) -> int:
-    from daemon.answers import move_jobs
+    from daemon.asking import cancel
     from daemon.config import load_config
 
-    return move_jobs(load_config(options.config), State.CANCELLED, options.jobs, None)
+    return cancel(load_config(options.config), options.jobs)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -219,7 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     retry.add_argument("--rule", metavar="R", help="every failed job of a rule")
     retry.add_argument("--all-failed", action="store_true")
 
-    cancel = _add(commands, "cancel", _cancel, "take waiting jobs off the list", config=True)
+    cancel = _add(commands, "cancel", _cancel, "take waiting jobs off the list, stop running tasks", config=True)
     cancel.add_argument("jobs", metavar="JOB", nargs="+", type=int)
 
     doctor = _add(commands, "doctor", _doctor, "what this machine can do, tried out; what mends what it cannot")

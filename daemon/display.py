@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Sequence
 from typing import Protocol
+
+from daemon.tasks.view import TaskView, duration
+
+TELL_TASKS = 60.0
+"""Seconds between two lines about the same running task, where lines are all there is."""
 
 
 class Display(Protocol):
@@ -11,11 +18,15 @@ class Display(Protocol):
 
     def line(self, text: str) -> None: ...
     def progress(self, finished: int, open_jobs: int, rate: float) -> None: ...
+    def tasks(self, running: Sequence[TaskView]) -> None: ...
     def close(self) -> None: ...
 
 
 class Plain:
     """One line an event, flushed at once: for journals, files and pipes."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, float] = {}
 
     def line(self, text: str) -> None:
         """Print a line; a reader that went away, or a full disk behind it, must not end the work."""
@@ -27,6 +38,15 @@ class Plain:
     def progress(self, finished: int, open_jobs: int, rate: float) -> None:
         """A journal gets lines, no bar."""
 
+    def tasks(self, running: Sequence[TaskView]) -> None:
+        """A line when a task begins, and one a minute."""
+        now = time.monotonic()
+        self._told = {view.job: self._told.get(view.job, 0.0) for view in running}
+        for view in running:
+            if view.step and now - self._told[view.job] >= TELL_TASKS:
+                self._told[view.job] = now
+                self.line(f"{view.rule}: {view.picture}: {view}")
+
     def close(self) -> None:
         """Nothing to undo."""
 
@@ -36,11 +56,14 @@ class Live:
 
     def __init__(self) -> None:
         from rich.console import Console  # only a terminal pays for it
+        from rich.markup import escape
         from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
         self._progress = Progress(*columns, console=Console(highlight=False, soft_wrap=True), transient=True)
         self._task: TaskID = self._progress.add_task("darkroom", total=None, told="waiting for pictures")
+        self._running: dict[int, TaskID] = {}
+        self._escape = escape
         self._progress.start()
 
     def line(self, text: str) -> None:
@@ -51,12 +74,22 @@ class Live:
         """Move the bar."""
         told = "waiting for pictures"
         if open_jobs:
-            left = f", {_duration(open_jobs / rate)} left" if rate > 0 else ""
+            left = f", {duration(open_jobs / rate)} left" if rate > 0 else ""
             told = f"{open_jobs:,} to go, {rate:,.0f} pictures/s{left}"
         elif finished:
             told = f"{finished:,} done, waiting for pictures"
         total = finished + open_jobs
         self._progress.update(self._task, total=total or None, completed=finished, told=told)
+
+    def tasks(self, running: Sequence[TaskView]) -> None:
+        """A bar for each task."""
+        views = {view.job: view for view in running}
+        for job in set(self._running) - set(views):
+            self._progress.remove_task(self._running.pop(job))
+        for job, view in views.items():
+            if job not in self._running:
+                self._running[job] = self._progress.add_task(self._escape(view.picture), total=None, told="")
+            self._progress.update(self._running[job], total=view.steps or None, completed=view.step, told=str(view))
 
     def close(self) -> None:
         """Take the bar away and give the terminal back."""
@@ -66,11 +99,3 @@ class Live:
 def make_display() -> Display:
     """The display that fits standard output."""
     return Live() if sys.stdout.isatty() else Plain()
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

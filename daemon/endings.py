@@ -39,26 +39,36 @@ class Endings:
         self._count = threading.Lock()
         self.in_flight = 0
         """Jobs that were claimed and have not left."""
+        self.slow = 0
+        """Those of them that are tasks still at work: nobody waits for their results to publish them with others."""
 
-    def expect(self, jobs: int) -> None:
-        """So many were claimed, and will leave."""
+    def expect(self, jobs: int, *, slow: bool = False) -> None:
+        """So many were claimed, and will leave. `slow`: they are tasks; `worked` tells when one is through."""
         with self._count:
             self.in_flight += jobs
+            self.slow += jobs if slow else 0
 
-    def fail(self, job: Job, error: Exception) -> None:
-        """Decide what becomes of a job that met an error, and record it."""
+    def worked(self) -> None:
+        """A task is through with its work; its job leaves soon, or has left."""
+        with self._count:
+            self.slow -= 1
+
+    def fail(self, job: Job, error: Exception) -> Move:
+        """Decide what becomes of a job that met an error, and record it. The move that was made."""
         if not isinstance(error, DarkroomError):
             log.error("internal error with %s", job.path, exc_info=error)
             error = PermanentError(f"internal error ({type(error).__name__}: {error}); please report it")
         if isinstance(error, stages.Unwanted):
-            self.finish([(job, Move(job.id, State.SKIPPED, str(error), repeats=error.repeats))])
-            return
+            move = Move(job.id, State.SKIPPED, str(error), repeats=error.repeats)
+            self.finish([(job, move)])
+            return move
         now = time.time()
         pause = self._block(job.rule, error, now) if isinstance(error, BlockedError) else 0.0
         move = verdict(job, error, self._rules[job.rule].retries, now, pause)
         if move.to is State.FAILED:
             receipts.write(self._ledger, job, self._rules[job.rule].output, error, self._complain)
         self.finish([(job, move)])
+        return move
 
     def _block(self, rule: str, error: BlockedError, now: float) -> float:
         """Note that a rule is blocked, and tell of it if that is news. Seconds for which its job waits."""

@@ -19,13 +19,13 @@ RETRY = 5.0
 
 
 class Graphs:
-    """Recipes by rule. A rule whose graph is not there yet has none, and its jobs wait."""
+    """Recipes by rule. A rule whose graph is not there yet has none, and its jobs wait; tasks have no graph."""
 
     def __init__(
         self, config: Config, runtime: Runtime, *, complain: Callable[[str], None], ready: Callable[[], None]
     ) -> None:
         self._store = GraphStore(config.state_dir / "graphs")
-        self._rules = config.rules
+        self._rules = [rule for rule in config.rules if not rule.is_task]
         self._runtime = runtime
         self._complain = complain
         self._ready = ready
@@ -43,7 +43,8 @@ class Graphs:
 
     def devices(self) -> dict[str, str]:
         """The device that each rule's graph ran on last, or will; rules without a graph are left out."""
-        return {rule: self._runtime.device_of(recipe.graph) for rule, recipe in list(self._recipes.items())}
+        graphs = [(rule, recipe.graph) for rule, recipe in list(self._recipes.items())]
+        return {rule: self._runtime.device_of(graph) for rule, graph in graphs if graph is not None}
 
     def find(self) -> None:
         """Take every graph that the store already has. One that its device does not compute rightly is trouble of its
@@ -81,13 +82,14 @@ class Graphs:
         if note := self._runtime.load(graph):
             self._complain(f"{rule.name}: {note}")
         self.trouble.pop(rule.name, None)
-        self._recipes[rule.name] = Recipe(graph, self._key(rule))
+        self._recipes[rule.name] = Recipe(graph, recipe_key(self._store.key(rule.chain), rule))
         self._ready()
 
-    def _key(self, rule: Rule) -> str:
-        """What the result depends on besides the picture: the graph, the way it is encoded, and where it goes."""
-        parts = f"{self._store.key(rule.chain)} {rule.encode} {rule.output.folder} {rule.output.text}"
-        return hashlib.sha256(parts.encode(errors="surrogateescape")).hexdigest()
+
+def recipe_key(maker: str, rule: Rule) -> str:
+    """What the result depends on besides the picture: what makes it, the way it is encoded, and where it goes."""
+    parts = f"{maker} {rule.encode} {rule.output.folder} {rule.output.text}"
+    return hashlib.sha256(parts.encode(errors="surrogateescape")).hexdigest()
 
 
 def graph_for(chain: Chain, directory: Path) -> Path:

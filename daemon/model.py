@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daemon.match import matches
 from daemon.template import Template
-from kernels.chain import Chain
+from kernels.chain import Chain, task_of
 
 
 class State(enum.StrEnum):
@@ -88,7 +88,8 @@ DEFAULT_MATCH = ("*.jpg", "*.jpeg", "*.png", "*.webp", "*.tif", "*.tiff", "*.bmp
 class Rule:
     """One rule of config.yaml, every default filled in, every path absolute.
 
-    A rule that only reports publishes no pictures; its `output` then says where error receipts go.
+    A rule that only reports publishes no pictures; its `output` then says where error receipts go. Of a rule with a
+    task, `preview` is the seconds between two previews, and `trace` asks for the losses beside the output.
     """
 
     name: str
@@ -104,6 +105,8 @@ class Rule:
     retries: int = 3
     report: Path | None = None
     publishes: bool = True
+    preview: float | None = None
+    trace: bool = False
 
     def takes(self, relative: str) -> bool:
         """Whether a path below a watched folder is one of this rule's."""
@@ -121,9 +124,24 @@ class Rule:
         return frozenset({self.output.folder, *([str(self.report)] if self.report else [])})
 
     @property
+    def is_task(self) -> bool:
+        """Whether PyTorch runs it, in a worker process, rather than ONNX Runtime."""
+        return task_of(self.chain) is not None
+
+    @property
     def keeps_source(self) -> bool:
         """Whether sources stay where they are."""
         return self.source.action is SourceAction.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of the files of a job with several: its role, absolute path and version. `fixed`: the rule names it."""
+
+    role: str
+    path: str
+    fingerprint: Fingerprint
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +166,22 @@ class RuntimeOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """`tasks:` of config.yaml: how the steps that PyTorch runs are run. Durations are seconds.
+
+    `concurrency` tasks run at a time, each in a process of its own, which ends after `idle` without work. `memory`
+    bounds the data of one process in bytes, 0: not. A task that makes no step within `hang` is taken to hang.
+    """
+
+    device: str = "auto"
+    concurrency: int = 1
+    memory: int = 0
+    checkpoint: float = 10.0
+    idle: float = 60.0
+    hang: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole of config.yaml. Durations are seconds."""
 
@@ -157,6 +191,7 @@ class Config:
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
     settle: float = 0.5
     rescan: float = 300.0
+    tasks: TaskOptions = field(default_factory=TaskOptions)
 
     def rules_by_name(self) -> Mapping[str, Rule]:
         """Rules keyed by their name; names are unique once parsed."""

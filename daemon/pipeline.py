@@ -57,10 +57,11 @@ class Pipeline:
         self._complain = complain
         self.blockades = Blockades()
         rules = config.rules_by_name()
-        self._claiming = Claiming(rules, ledger, self.blockades, recipe_of)
-        self._endings = Endings(rules, ledger, self.blockades, told=ended, complain=complain)
+        fixed = {name: rule for name, rule in rules.items() if not rule.is_task}
+        self._claiming = Claiming(fixed, ledger, self.blockades, recipe_of)
+        self.endings = Endings(rules, ledger, self.blockades, told=ended, complain=complain)
         self.publisher = Publisher(
-            config, ledger, complain=complain, ended=self._endings.ended, failed=self._endings.fail
+            config, ledger, complain=complain, ended=self.endings.ended, failed=self.endings.fail
         )
         self._budget = ByteBudget(config.runtime.memory, freed=self._memory_freed)
         self._bench: Workbench[Work] = Workbench(
@@ -102,7 +103,7 @@ class Pipeline:
     @property
     def in_flight(self) -> int:
         """Jobs that were claimed and have not ended."""
-        return self._endings.in_flight
+        return self.endings.in_flight
 
     def wake(self) -> None:
         """There may be jobs to claim."""
@@ -144,13 +145,13 @@ class Pipeline:
         if READ_AHEAD - self._bench.to_decode < CLAIM:
             return False
         works = self._claiming.claim()
-        self._endings.expect(len(works))
+        self.endings.expect(len(works))
         self._bench.add_to_decode(list(portions(works)))
         return bool(works)
 
     def _hand_back(self, works: Sequence[Work]) -> None:
         moves = [Move(work.job.id, State.WAITING, "handed back: darkroom was stopped") for work in works]
-        self._endings.finish([(work.job, move) for work, move in zip(works, moves, strict=True)])
+        self.endings.finish([(work.job, move) for work, move in zip(works, moves, strict=True)])
 
     # -- working -------------------------------------------------------------------------------------------------
 
@@ -195,8 +196,10 @@ class Pipeline:
     def _run_or_halve(self, works: Sequence[Work]) -> list[Work]:
         """Run a batch; one that fails is halved until the picture at fault stands alone. The works that came out."""
         pictures = [work.decoded.pixels for work in works if work.decoded is not None]
+        graph = works[0].recipe.graph
+        assert graph is not None
         try:
-            ran = self._runtime.run(works[0].recipe.graph, pictures)
+            ran = self._runtime.run(graph, pictures)
         except Exception as error:  # noqa: BLE001 - neighbours must not suffer
             if len(works) == 1:
                 self._drop(works[0], error)
@@ -235,9 +238,22 @@ class Pipeline:
             if not self._results:
                 self._results_changed.wait(WAIT)
             deadline = time.monotonic() + GATHER
-            while len(self._results) < min(GROUP, self.in_flight) and (left := deadline - time.monotonic()) > 0:
+            while (
+                len(self._results) < min(GROUP, self.in_flight - self.endings.slow)
+                and (left := deadline - time.monotonic()) > 0
+            ):
                 self._results_changed.wait(left)
             return [self._results.popleft() for _ in range(min(GROUP, len(self._results)))]
+
+    def _coming(self) -> int:
+        """Results worth waiting for: those of tasks may take hours."""
+        return min(GROUP, self.in_flight - self.endings.slow)
+
+    def hand_in(self, encoded: Encoded) -> None:
+        """Publish a result that was made elsewhere; its job must be among those expected."""
+        with self._results_changed:
+            self._results.append(encoded)
+            self._results_changed.notify()
 
     # -- endings -------------------------------------------------------------------------------------------------
 
@@ -246,7 +262,7 @@ class Pipeline:
         self._release(work)
         if isinstance(error, SourceChanged):
             self._look_again(work.job)
-        self._endings.fail(work.job, error)
+        self.endings.fail(work.job, error)
 
     def _memory_freed(self) -> None:
         self._bench.memory_freed()

@@ -47,7 +47,7 @@ class Publisher:
         *,
         complain: Callable[[str], None],
         ended: Ended,
-        failed: Callable[[Job, DarkroomError], None],
+        failed: Callable[[Job, DarkroomError], object],
     ) -> None:
         self._ledger = ledger
         self.sources = Sources(config.rules, ledger, complain)

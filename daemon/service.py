@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
@@ -19,12 +20,13 @@ from daemon.display import Display
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
 from daemon.intake import Intake
-from daemon.ledger import Ledger
+from daemon.ledger import Ledger, Move
 from daemon.model import Config, Job, SourceAction, State, unfinished
 from daemon.pipeline import Pipeline
 from daemon.reporter import Reporter
 from daemon.runtime import Runtime
 from daemon.tally import Tally
+from daemon.tasks.host import TaskHost
 from daemon.version import darkroom_version
 from kernels.chain import describe
 
@@ -81,7 +83,16 @@ class Service:
             self._ledger,
             self._runtime,
             recipe_of=self._graphs.recipe_of,
-            ended=self._tally.note,
+            ended=self._ended,
+            look_again=self._look_again,
+            complain=self._complain,
+        )
+        self._host = TaskHost(
+            config,
+            self._ledger,
+            self._pipeline.blockades,
+            self._pipeline.endings,
+            hand_in=self._pipeline.hand_in,
             look_again=self._look_again,
             complain=self._complain,
         )
@@ -124,11 +135,12 @@ class Service:
         self._thread("graphs", lambda: self._graphs.run(self._stop))
         self._thread("reports", lambda: self._reporter.run(self._stop))
         self._pipeline.start()
+        self._host.start()
         self._announce()
 
     def _loop(self) -> None:
         published = 0.0
-        while not self._stop.wait(TICK_ONCE if self._once else TICK) and not self._fatal and not self._pipeline.fatal:
+        while not self._stop.wait(TICK_ONCE if self._once else TICK) and not self._failures():
             self._show()
             if time.monotonic() - published >= 1.0:
                 published = time.monotonic()
@@ -136,12 +148,18 @@ class Service:
             if self._once and self._finished():
                 return
             self._rest_if_idle()
-        self._fatal += self._pipeline.fatal
+        self._fatal = self._failures()
+
+    def _failures(self) -> list[BaseException]:
+        """What ended a thread that must not end."""
+        return [*self._fatal, *self._pipeline.fatal, *self._host.fatal]
 
     def _end(self) -> bool:
         self._stop.set()
         self._intake.wake()
+        self._host.stop()
         clean = self._pipeline.stop(STOP_WITHIN)
+        clean = self._host.join(1.0) and clean
         self._building = not self._runtime.close()
         for thread in self._threads:
             thread.join(timeout=1.0)
@@ -207,10 +225,11 @@ class Service:
                 self._display.line(line)
         finished = sum(self._tally.counts[s] for s in (State.DONE, State.FAILED, State.SKIPPED))
         self._display.progress(finished, self._open_jobs(), self._tally.rate())
+        self._display.tasks(self._host.running())
 
     def _rest_if_idle(self) -> None:
         """Give memory back, once after each stretch of work."""
-        if self._pipeline.in_flight:
+        if self._pipeline.in_flight > self._pipeline.endings.slow:
             self._rested = False
         elif not self._rested and time.monotonic() - self._tally.progressed > REST_AFTER:
             self._rested = True
@@ -232,6 +251,7 @@ class Service:
             "devices": self._graphs.devices(),
             "pictures_per_second": round(self._tally.rate(), 2),
             "in_flight": self._pipeline.in_flight,
+            "tasks": [asdict(view) for view in self._host.running()],
             "compiling": self._graphs.missing(),
             "blocked": self._pipeline.blockades.reasons() | self._graphs.trouble,
         }
@@ -274,6 +294,11 @@ class Service:
 
     def _wake(self) -> None:
         self._pipeline.wake()
+        self._host.wake()
+
+    def _ended(self, job: Job, move: Move) -> None:
+        self._tally.note(job, move)
+        self._host.ended(job, move)
 
     def _look_again(self, job: Job) -> None:
         self._intake.hints.file(job.root, job.relative, closed=False)

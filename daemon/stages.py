@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from daemon import findings
 from daemon.budget import ByteBudget
@@ -12,7 +13,7 @@ from daemon.errors import DarkroomError, TooManyPixels, TransientError
 from daemon.ledger import Measured, Move
 from daemon.model import State
 from daemon.naming import fields_of
-from daemon.outputs import discard, temporary_for, write_temporary
+from daemon.outputs import discard, write_temporary
 from daemon.placement import Encoded, Part
 from daemon.runtime import Ran
 from daemon.scan import fingerprint_of
@@ -46,8 +47,8 @@ def begin(work: Work, max_pixels: int) -> None:
     """Read the source and its header, and decide whether the picture is wanted at all. Decodes nothing yet."""
     if work.data is None:
         _refuse_huge(work.job.fingerprint.size, max_pixels)
-        work.data, work.content = read_source(work.job, max_pixels)
-    _refuse_repeat(work)
+        work.data, work.content = read_source(work.job.path, work.job.fingerprint, max_pixels)
+    refuse_repeat(work)
     work.header = probe(work.data, max_pixels)
     if reason := unfit_size(work.rule.when, work.header.width, work.header.height):
         raise Unwanted(reason)
@@ -91,20 +92,29 @@ def encode_result(work: Work) -> Encoded:
     metadata = work.decoded.metadata
     kind = format_of(os.path.splitext(target)[1]) or metadata.format
     data = encode(work.result, work.decoded.alpha, metadata, kind, work.rule.encode)
-    parts = (Part(*write_temporary(target, work.job.id, data)), *_written_beside(work, target))
+    parts = _written(target, work.job.id, {"": data, **_measured(work), **work.beside})
     return Encoded(work.job, work.rule, target, parts, _done(work, f"published: {width}×{height} {kind.value}"))
 
 
-def _written_beside(work: Work, target: str) -> list[Part]:
-    """The measurements, in a temporary file of their own."""
+def _measured(work: Work) -> dict[str, bytes]:
+    """The measurements, by the suffix of the file they go into."""
     if work.finding is None:
-        return []
+        return {}
     told = findings.as_json(work.job.relative, work.rule.name, work.rule.chain, work.finding.mse)
+    return {findings.SUFFIX: told}
+
+
+def _written(target: str, job: int, files: Mapping[str, bytes]) -> tuple[Part, ...]:
+    """The files of a result, by suffix, each in a temporary file of its own: all of them or none."""
+    parts = list[Part]()
     try:
-        return [Part(*write_temporary(target, work.job.id, told, findings.SUFFIX), findings.SUFFIX)]
+        for suffix, data in files.items():
+            parts.append(Part(*write_temporary(target, job, data, suffix), suffix))
     except DarkroomError:
-        discard(temporary_for(target, work.job.id))
+        for part in parts:
+            discard(part.temporary)
         raise
+    return tuple(parts)
 
 
 def target_of(work: Work, width: int = 0, height: int = 0) -> str:
@@ -113,7 +123,7 @@ def target_of(work: Work, width: int = 0, height: int = 0) -> str:
 
 
 def _done(work: Work, what: str) -> Move:
-    words, measured = [what, f"on the {work.device}"], None
+    words, measured = [what, f"on the {work.device}", *work.told], None
     if work.finding is not None:
         words.append(findings.in_words(work.finding.mse))
         measured = Measured(canonical(work.rule.chain), work.finding.mse)
@@ -126,6 +136,7 @@ def _done(work: Work, what: str) -> Move:
         recipe=work.recipe.key,
         source_due=not work.rule.keeps_source,
         measured=measured,
+        record=work.record,
     )
 
 
@@ -138,7 +149,7 @@ def _refuse_huge(size: int, max_pixels: int) -> None:
         )
 
 
-def _refuse_repeat(work: Work) -> None:
+def refuse_repeat(work: Work) -> None:
     """A file touched or copied over itself, whose output still stands, has nothing to be done for it."""
     earlier = work.earlier
     if earlier is None or (earlier.content, earlier.recipe) != (work.content, work.recipe.key):

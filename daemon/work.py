@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,21 @@ from kernels.measuring import Finding, side_of
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A rule's compiled graph. `key` changes whenever the result could: operators, parameters, encoding."""
+    """What a rule's results are made by. `key` changes whenever the result could: operators, parameters, encoding.
 
-    graph: Path
+    `graph` is compiled from its chain; a task has none.
+    """
+
+    graph: Path | None
     key: str
 
 
 @dataclass(slots=True)
 class Work:
-    """A claimed job. Fields fill up as it goes; `charged` is what it holds of the memory budget, in bytes."""
+    """A claimed job. Fields fill up as it goes; `charged` is what it holds of the memory budget, in bytes.
+
+    A task also leaves files `beside` its output, by suffix, a `record` as JSON, and words that are `told` of it.
+    """
 
     job: Job
     rule: Rule
@@ -35,6 +42,9 @@ class Work:
     decoded: Decoded | None = None
     result: NDArray[np.uint8] | None = None
     finding: Finding | None = None
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+    record: str | None = None
+    told: tuple[str, ...] = ()
     device: str = ""
     charged: int = 0
 

@@ -25,11 +25,13 @@ class Task:
     """What makes a step a task: the roles of the pictures it needs, such as `near` and `far`.
 
     `savings` says, in words, what it does at each level of thrift if memory runs out. A task that has any takes a
-    parameter `thrift` more: 0, or how many of them to apply; a state of one level is never given to another.
+    parameter `thrift` more: 0, or how many of them to apply; a state of one level is never given to another. `beside`
+    names the pictures that a result may have besides its own.
     """
 
     inputs: tuple[str, ...]
     savings: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +62,7 @@ class Result:
 
 
 Steps: TypeAlias = Generator[Progress, None, Result]
+
+
+class TaskRefused(ValueError):
+    """Raised by a task that can never do anything with these inputs: what is wrong, and what would be right."""

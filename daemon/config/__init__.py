@@ -156,4 +156,5 @@ def _build(shape: ConfigShape, path: Path) -> Config:
         runtime=shape.runtime.build(),
         settle=shape.settle,
         rescan=shape.rescan,
+        tasks=shape.tasks.build(),
     )

@@ -18,6 +18,7 @@ from daemon.config.shapes import (
     RuleShape,
     RuntimeShape,
     SourceShape,
+    TasksShape,
     WhenShape,
 )
 from daemon.config.types import FORMS, MAX_WORKERS, InnerError
@@ -30,6 +31,7 @@ Words: TypeAlias = tuple[str, str]  # the problem and the remedy
 
 _SHAPES: Mapping[str | int, type[BaseModel]] = {
     "runtime": RuntimeShape,
+    "tasks": TasksShape,
     "when": WhenShape,
     "encode": EncodeShape,
     "source": SourceShape,

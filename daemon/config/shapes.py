@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
@@ -12,7 +12,10 @@ from daemon.config.types import (
     DEFAULT_STATE_DIR,
     FORMS,
     MAX_WORKERS,
+    Checkpoint,
     Folder,
+    Hang,
+    Idle,
     InnerError,
     Memory,
     Name,
@@ -20,6 +23,7 @@ from daemon.config.types import (
     Percent,
     PictureSize,
     Pixels,
+    Preview,
     Rescan,
     Settle,
     SourceWord,
@@ -38,18 +42,22 @@ from daemon.model import (
     RuntimeOptions,
     SourceAction,
     SourcePolicy,
+    TaskOptions,
 )
 from daemon.template import Template
 from kernels.chain import Fault as StepFault
+from kernels.chain import task_of
 from kernels.measuring import series_of
 from kernels.spec import operators
 
 # Keys that are planned with the steps they belong to: told apart from typing errors.
-LATER = ("inputs", "preview", "trace")
+LATER = ("inputs",)
 
 
 _RUNTIME = RuntimeOptions()
 _ENCODE = EncodeOptions()
+_TASKS = TaskOptions()
+MAX_TASKS = 64
 
 
 class Shape(BaseModel):
@@ -77,6 +85,23 @@ class RuntimeShape(Shape):
         cores = min(len(os.sched_getaffinity(0)), MAX_WORKERS)
         workers = cores if self.workers == "auto" else self.workers
         return RuntimeOptions(self.device, self.memory, workers, self.max_pixels)
+
+
+class TasksShape(Shape):
+    """`tasks:`"""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="What PyTorch computes on.")
+    concurrency: Annotated[int, Field(ge=1, le=MAX_TASKS)] = Field(
+        default=_TASKS.concurrency, description="Tasks at a time, each in a process of its own."
+    )
+    memory: Memory | None = Field(default=None, description="Bound on the data of one task's process, in bytes.")
+    checkpoint: Checkpoint = Field(default=_TASKS.checkpoint, description="How often a running task is saved.")
+    idle: Idle = Field(default=_TASKS.idle, description="How long a process without work is kept.")
+    hang: Hang = Field(default=_TASKS.hang, description="A task that makes no step for so long is ended.")
+
+    def build(self) -> TaskOptions:
+        """The frozen value."""
+        return TaskOptions(**(self.model_dump() | {"memory": self.memory or 0}))
 
 
 class WhenShape(Shape):
@@ -155,6 +180,16 @@ class RuleShape(Shape):
     on_conflict: Literal["overwrite", "rename", "skip"] = "overwrite"
     source: Source = Field(default="keep", description="What becomes of the picture once its output is durable.")
     retries: Annotated[int, Field(ge=0, le=100)] = Field(default=3, description="For faults that may pass.")
+    preview: Preview | None = Field(default=None, description="How often a running task shows its picture.")
+    trace: bool = Field(default=False, description="Write a task's losses beside its output.")
+
+    @field_validator("preview", "trace")
+    @classmethod
+    def _is_for_tasks(cls, value: Any, info: ValidationInfo) -> Any:
+        if value and "steps" in info.data and task_of(info.data["steps"]) is None:
+            problem = "only a task runs long enough to be watched"
+            raise InnerError(StepFault((), problem, f"remove {info.field_name}, or see `darkroom operators` for tasks"))
+        return value
 
     @field_validator("report")
     @classmethod
@@ -207,6 +242,8 @@ class RuleShape(Shape):
             retries=self.retries,
             report=self.report,
             publishes=self.output is not None,
+            preview=self.preview,
+            trace=self.trace,
         )
 
 
@@ -218,6 +255,7 @@ class ConfigShape(Shape):
         default=DEFAULT_STATE_DIR, validate_default=True, description="Ledger and compiled graphs."
     )
     runtime: RuntimeShape = RuntimeShape()
+    tasks: TasksShape = TasksShape()
     settle: Settle = Field(default=0.5, description="How long a file must be still before it is taken.")
     rescan: Rescan = Field(default=300.0, description="How often every watched folder is scanned in full.")
     rules: Annotated[list[RuleShape], Field(min_length=1)] = Field(examples=["[{name: mosaic, ...}]"])

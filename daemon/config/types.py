@@ -19,6 +19,10 @@ MAX_WORKERS = 256  # threads
 # Which form of a key was written: the tags of unions, which pydantic puts into the paths of its errors.
 FORMS = ("<text>", "<other>")
 SETTLE = duration(0, "1h")
+PREVIEW = duration("100ms", "24h")
+CHECKPOINT = duration("100ms", "24h")
+IDLE = duration(0, "8760h")
+HANG = duration("1s", "8760h")
 RESCAN = duration("1s", "8760h")
 
 
@@ -79,6 +83,10 @@ Memory: TypeAlias = Annotated[int, BeforeValidator(MEMORY.parse_whole), WithJson
 PictureSize: TypeAlias = Annotated[int, BeforeValidator(PICTURE_SIZE.parse_whole), WithJsonSchema(PICTURE_SIZE.schema)]
 Settle: TypeAlias = Annotated[float, BeforeValidator(SETTLE.parse), WithJsonSchema(SETTLE.schema)]
 Rescan: TypeAlias = Annotated[float, BeforeValidator(RESCAN.parse), WithJsonSchema(RESCAN.schema)]
+Preview: TypeAlias = Annotated[float, BeforeValidator(PREVIEW.parse), WithJsonSchema(PREVIEW.schema)]
+Checkpoint: TypeAlias = Annotated[float, BeforeValidator(CHECKPOINT.parse), WithJsonSchema(CHECKPOINT.schema)]
+Idle: TypeAlias = Annotated[float, BeforeValidator(IDLE.parse), WithJsonSchema(IDLE.schema)]
+Hang: TypeAlias = Annotated[float, BeforeValidator(HANG.parse), WithJsonSchema(HANG.schema)]
 Workers: TypeAlias = Annotated[
     Annotated[Literal["auto"], Tag(FORMS[0])] | Annotated[int, Field(ge=1, le=MAX_WORKERS), Tag(FORMS[1])],
     Discriminator(form_of),

@@ -119,6 +119,12 @@ class Ledger(Questions):
         """Change the state of jobs, all or none: the one door through which a state changes (law 3)."""
         self._write(lambda db: self._apply(db, moves), durable=durable)
 
+    def ask_to_cancel(self, jobs: Sequence[int]) -> None:
+        """Note the wish to cancel these running jobs. The daemon that runs them moves them; another end forgets it."""
+        rows = [(job,) for job in jobs]
+        sql = "UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'"
+        self._write(lambda db: db.executemany(sql, rows))
+
     def intend(self, intents: Sequence[Intent], moves: Mapping[int, Move] | None = None) -> None:
         """Record durably that these files are about to be renamed into place. After this, publishing is certain.
 
@@ -131,11 +137,10 @@ class Ledger(Questions):
 
         def record(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO publications VALUES (?,?,?,?,?,?,?,?)", rows)
-            for job, move in (moves or {}).items():
-                values = (move.device, move.content, move.recipe, job)
+            for move in (moves or {}).values():
+                values = (move.device, move.content, move.recipe, move.job)
                 db.execute("UPDATE jobs SET device = ?, content = ?, recipe = ? WHERE id = ?", values)
-                if move.measured is not None:
-                    measurements.remember(db, job, move.measured)
+                _remember_results(db, move)
 
         self._write(record, durable=True)
 
@@ -185,7 +190,7 @@ class Ledger(Questions):
             cursor = db.execute(
                 "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?, gone = ?,"
                 " attempts = coalesce(?, attempts), output = coalesce(?, output), device = coalesce(?, device),"
-                " content = coalesce(?, content), recipe = coalesce(?, recipe), repeats = ?"
+                " content = coalesce(?, content), recipe = coalesce(?, recipe), repeats = ?, cancel = 0"
                 f" WHERE id = ? AND state IN ({','.join('?' * len(before))})",
                 (
                     *(move.to.value, reason, now, move.not_before, move.source_due, move.gone),
@@ -197,8 +202,7 @@ class Ledger(Questions):
             )
             if cursor.rowcount != 1:
                 raise IllegalMoveError(_refusal(db, move))
-            if move.measured is not None:
-                measurements.remember(db, move.job, move.measured)
+            _remember_results(db, move)
             _remember(db, move.job, now, move.to, reason)
 
 
@@ -214,6 +218,13 @@ def _printable(reason: str) -> str:
 
 def _remember(db: sqlite3.Connection, job: int | None, now: float, state: State, reason: str) -> None:
     db.execute("INSERT INTO history VALUES (?,?,?,?)", (job, now, state.value, reason))
+
+
+def _remember_results(db: sqlite3.Connection, move: Move) -> None:
+    if move.measured is not None:
+        measurements.remember(db, move.job, move.measured)
+    if move.record is not None:
+        db.execute("INSERT OR REPLACE INTO records VALUES (?,?)", (move.job, move.record))
 
 
 def _record_outputs(db: sqlite3.Connection, rows: Sequence[tuple[str, int, Fingerprint]]) -> None:

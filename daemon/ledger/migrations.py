@@ -146,3 +146,10 @@ def m010_repeats(connection: sqlite3.Connection) -> None:
         "UPDATE jobs SET repeats = CAST(substr(reason, 21) AS INTEGER)"
         " WHERE state = 'skipped' AND reason LIKE 'same content as job %'"
     )
+
+
+@migration
+def m011_tasks(connection: sqlite3.Connection) -> None:
+    """What is worth knowing of a finished task, as JSON; the wish to cancel a running job, which the daemon heeds."""
+    connection.execute("CREATE TABLE records (job INTEGER PRIMARY KEY, record TEXT NOT NULL)")
+    connection.execute("ALTER TABLE jobs ADD COLUMN cancel INTEGER NOT NULL DEFAULT 0")

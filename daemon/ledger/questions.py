@@ -9,7 +9,7 @@ from daemon.ledger import measurements
 from daemon.ledger.database import Database, chunks, path_of, text
 from daemon.ledger.measurements import MeasuredPictures
 from daemon.ledger.values import Intent, Measured, OutputRecord
-from daemon.model import EarlierResult, Fingerprint, Job, State
+from daemon.model import EarlierResult, Fingerprint, Job, Member, State
 
 COLUMNS = (
     "id, rule, root, relative, size, mtime_ns, inode, state, reason, attempts, not_before, output, device,"
@@ -137,6 +137,21 @@ class Questions:
     def measured(self, jobs: Sequence[int]) -> dict[int, Measured]:
         """What each of these jobs measured; those that measured nothing are absent."""
         return measurements.of_jobs(self._database, jobs)
+
+    def records(self, jobs: Sequence[int]) -> dict[int, str]:
+        """What is worth knowing of these finished tasks, as JSON; other jobs are absent."""
+        found = dict[int, str]()
+        for chunk in chunks(jobs):
+            marks = ",".join("?" * len(chunk))
+            found |= dict(self._read(f"SELECT job, record FROM records WHERE job IN ({marks})", tuple(chunk)))
+        return found
+
+    def members(self, jobs: Sequence[int]) -> dict[int, tuple[Member, ...]]:
+        return {}
+
+    def cancel_asked(self, job: int) -> bool:
+        """Whether a user wishes this running job to be cancelled."""
+        return bool(self._read("SELECT 1 FROM jobs WHERE id = ? AND cancel = 1", (job,)))
 
     def measured_by(self, rule: str, steps: str, series: int) -> MeasuredPictures:
         """What a rule measured with these steps (canonical), which give so many `series`."""

@@ -38,7 +38,7 @@ class Move:
     """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows.
 
     `gone`: the file was not there, so that it is new if it comes back. `repeats`: the job that had the same content,
-    and whose result still stands.
+    and whose result still stands. `record` is what is worth knowing of a finished task, as JSON.
     """
 
     job: int
@@ -53,6 +53,7 @@ class Move:
     source_due: bool = False
     gone: bool = False
     measured: Measured | None = None
+    record: str | None = None
     repeats: int | None = None
     only_from: tuple[State, ...] = ()
 
@@ -72,7 +73,7 @@ class Arrival:
 class Intent:
     """A durable temporary file about to be renamed to `target`; `exclusive`: never over an existing file.
 
-    `part` 0 is the job's output, 1 the measurements beside it.
+    `part` 0 is the job's output, the others lie beside it.
     """
 
     job: int

@@ -1,0 +1,76 @@
+"""`darkroom retry` and `darkroom cancel`: what a user may ask for jobs, from a process beside the daemon."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+
+from daemon import snapshot
+from daemon.answers import check_rule, open_ledger
+from daemon.errors import DarkroomError
+from daemon.ledger import ASKED_AGAIN, Ledger, Move
+from daemon.model import Config, Job, State
+
+CANCELLED = "asked for by the user: cancelled"
+AGAIN_FROM = (State.FAILED, State.SKIPPED, State.CANCELLED)
+STOPPED_WITHIN = 5.0
+"""Seconds to wait for a daemon to stop tasks: it takes two, unless its machine is very busy."""
+
+
+def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
+    """Put jobs back; without ids, every failed one (of a rule). The exit status."""
+    ledger = _opened(config)
+    with closing(ledger):
+        check_rule(config, ledger, rule)
+        jobs = _named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule)
+        ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in jobs])
+    alive = snapshot.alive(config.state_dir)
+    print(f"{len(jobs)} jobs {State.WAITING.value}" + ("" if alive else "; start `darkroom run`"))
+    return 0
+
+
+def cancel(config: Config, ids: Sequence[int]) -> int:
+    """Take waiting jobs off the list, and have running tasks stopped. The exit status: 1 if one could not be.
+
+    A picture on its way through a graph is done in a moment and is not stopped: it would come out twice if retried.
+    """
+    ledger = _opened(config)
+    with closing(ledger):
+        jobs = _named(ledger, ids)
+        tasks = {rule.name for rule in config.rules if rule.is_task}
+        running = [job for job in jobs if job.state is State.RUNNING and job.rule in tasks]
+        others = [job for job in jobs if job not in running]
+        ledger.advance([Move(job.id, State.CANCELLED, CANCELLED, only_from=(State.WAITING,)) for job in others])
+        left = _stop(config, ledger, [job.id for job in running])
+    print(f"{len(jobs) - len(left)} jobs {State.CANCELLED.value}")
+    for job in left:
+        print(f"job {job.id} is {job.state.value}: {job.reason}")
+    return 1 if left else 0
+
+
+def _stop(config: Config, ledger: Ledger, running: Sequence[int]) -> list[Job]:
+    """Have running tasks cancelled by their daemon, or, where none lives, in its place; those that were not."""
+    if not running:
+        return []
+    if snapshot.alive(config.state_dir):
+        ledger.ask_to_cancel(running)
+        deadline = time.monotonic() + STOPPED_WITHIN
+        while any(ledger.cancel_asked(job) for job in running) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    else:
+        ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.RUNNING,)) for job in running])
+    return [job for job in ledger.jobs(ids=running) if job.state is not State.CANCELLED]
+
+
+def _opened(config: Config) -> Ledger:
+    if (ledger := open_ledger(config)) is None:
+        raise DarkroomError(f"{config.state_dir}: there are no jobs yet")
+    return ledger
+
+
+def _named(ledger: Ledger, ids: Sequence[int]) -> list[Job]:
+    jobs = ledger.jobs(ids=ids)
+    if unknown := sorted(set(ids) - {job.id for job in jobs}):
+        raise DarkroomError(f"no job {unknown[0]}; `darkroom jobs` lists them")
+    return jobs

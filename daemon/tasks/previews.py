@@ -1,0 +1,73 @@
+"""`{stem}.preview.jpg`: a running task's picture as it stands, beside its output to come, until the task ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from daemon.codec import Format, Metadata, encode
+from daemon.errors import DarkroomError, writing_failed
+from daemon.ledger import Ledger
+from daemon.model import EncodeOptions
+from daemon.outputs import discard, write_temporary
+from daemon.scan import fingerprint_of
+from daemon.stages import target_of
+from daemon.tasks.folder import Pixels, TaskFolder
+from daemon.work import Work
+
+SUFFIX = ".preview.jpg"
+_OPTIONS = EncodeOptions(jpeg_quality=85)
+
+
+class Preview:
+    """The preview of one task. A file of that name that darkroom did not write is let be.
+
+    Its path is kept in the task's folder, so that `remove` also finds the one that a killed daemon left behind.
+    """
+
+    def __init__(self, work: Work, folder: TaskFolder, ledger: Ledger, complain: Callable[[str], None]) -> None:
+        self._work = work
+        self._folder = folder
+        self._ledger = ledger
+        self._complain = complain
+
+    def show(self, pixels: Pixels) -> None:
+        """Replace the preview. One that cannot be written is told of; the task goes on."""
+        height, width = pixels.shape[:2]
+        path = f"{os.path.splitext(target_of(self._work, width, height))[0]}{SUFFIX}"
+        try:
+            if path != self._folder.preview_path() and os.path.lexists(path):
+                self._complain(f"{path}: exists and is not this task's, so there is no preview")
+                return
+            self._write(path, encode(pixels, None, Metadata(Format.JPEG), Format.JPEG, _OPTIONS))
+        except DarkroomError as error:
+            self._complain(str(error))
+
+    def _write(self, path: str, data: bytes) -> None:
+        job = self._work.job.id
+        temporary, fingerprint = write_temporary(path, job, data, SUFFIX)
+        try:
+            self._folder.keep_preview_path(path)
+            # Recorded before it has its name: a folder that is watched must never take it for a picture.
+            self._ledger.record_receipt(path, job, fingerprint)
+            Path(temporary).replace(path)
+        except OSError as error:
+            raise writing_failed(path, error) from error
+        finally:
+            discard(temporary)
+
+
+def remove(folder: TaskFolder, ledger: Ledger) -> None:
+    """Take the preview of a task away, unless somebody changed it."""
+    if (path := folder.preview_path()) is None:
+        return
+    if (record := ledger.written([path]).get(path)) is not None:
+        try:
+            unchanged = fingerprint_of(Path(path).stat()) == record.fingerprint
+        except OSError:
+            unchanged = False
+        if unchanged:
+            discard(path)
+        ledger.forget_output(path)
+    folder.keep_preview_path(None)

@@ -1,0 +1,54 @@
+"""What comes back from a worker, as a result like any other: pixels, files beside the output, a record, words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from daemon.codec import Format, Metadata, encode
+from daemon.model import EncodeOptions
+from daemon.tasks import trace
+from daemon.tasks.folder import TaskFolder
+from daemon.tasks.messages import Finished
+from daemon.work import Work
+from kernels.chain import describe
+from kernels.spec import Task
+
+KEPT = 50
+"""Steps of the loss history that the ledger keeps; NAME.trace.json has them all."""
+
+
+def take(work: Work, finished: Finished, folder: TaskFolder, device: str, savings: Sequence[str]) -> None:
+    """Fill `work` in, so that it can be encoded and published. `savings` are what was done to need less memory."""
+    work.result = folder.read("result")
+    work.device = device
+    record = {**finished.record, "steps": finished.steps, "seconds": round(finished.seconds, 2)}
+    if savings:
+        record["savings"] = "; ".join(savings)
+    work.record = json.dumps({"record": record, "losses": thinned(finished.history)})
+    work.told = (f"{finished.steps:,} steps in {finished.seconds:.1f} s", *(f"with {saving}" for saving in savings))
+    work.beside = {f".{name}.jpg": jpeg(folder, f"beside-{name}") for name in finished.beside}
+    if work.rule.trace:
+        title, steps = f"{work.job.relative}: {describe(work.rule.chain)}", describe(work.rule.chain)
+        work.beside |= {
+            trace.JSON: trace.as_json(work.job.relative, steps, record, finished.history),
+            trace.SVG: trace.as_svg(title, finished.history),
+        }
+
+
+def jpeg(folder: TaskFolder, name: str) -> bytes:
+    """A picture of the folder as a JPEG file."""
+    return encode(folder.read(name), None, Metadata(Format.JPEG), Format.JPEG, EncodeOptions())
+
+
+def thinned(history: trace.History) -> list[dict[str, Any]]:
+    """At most KEPT steps of a history, evenly spread, the first and the last among them."""
+    last = len(history) - 1
+    places = range(last + 1) if last < KEPT else [round(number * last / (KEPT - 1)) for number in range(KEPT)]
+    return [{"step": history[place][0], **history[place][1]} for place in places]
+
+
+def suffixes_of(task: Task | None) -> tuple[str, ...]:
+    """What may lie beside an output of such a rule, and is out of date when a new result does not have it."""
+    return () if task is None else (trace.JSON, trace.SVG, *(f".{name}.jpg" for name in task.beside))

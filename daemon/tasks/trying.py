@@ -1,0 +1,176 @@
+"""One try of one job: its pictures prepared, its task run on a worker, its result handed in, or its error decided."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from daemon import stages
+from daemon.errors import DarkroomError, PermanentError, SourceChanged, SourceGone
+from daemon.ledger import Move
+from daemon.model import Member, State
+from daemon.placement import Encoded
+from daemon.tasks import inputs, previews, results
+from daemon.tasks.attempt import Attempt, Interrupted, OutOfMemory, TaskFailed, Why, WorkerKilled
+from daemon.tasks.folder import Card, TaskFolder
+from daemon.tasks.messages import Finished, Previewed, Report, Run, Stepped
+from daemon.tasks.process import WorkerProcess
+from daemon.tasks.view import TaskView
+from daemon.work import Work
+from kernels.chain import canonical, task_of
+
+if TYPE_CHECKING:
+    from daemon.tasks.host import TaskHost
+
+LOOK = 0.5
+"""Seconds between two looks into the ledger while a task runs."""
+MOST_KILLS = 30
+"""Kills of the worker in a row, without a further checkpoint between them, after which a try counts as failed."""
+MAX_PAUSE = 8.0
+"""Seconds between a kill of the worker and the next try, at most."""
+
+
+class Try:
+    """`worker()` gives a worker that is alive; it is asked once the pictures are ready."""
+
+    def __init__(self, work: Work, host: TaskHost, worker: Callable[[], WorkerProcess]) -> None:
+        task = task_of(work.rule.chain)
+        assert task is not None
+        self._work = work
+        self._task = task
+        self._host = host
+        self._worker = worker
+        self._folder = TaskFolder(host.folder / str(work.job.id))
+        self._card = self._folder.card()
+        self._preview = previews.Preview(work, self._folder, host.ledger, host.complain)
+        self._attempt: Attempt | None = None
+        self._looked = 0.0
+        self._view = TaskView(work.job.id, work.rule.name, work.job.relative, time.time())
+
+    def run(self) -> None:
+        """Whatever happens to one job happens to it alone."""
+        self._show(self._view)
+        encoded: Encoded | None = None
+        try:
+            encoded = self._make()
+        except Interrupted as interruption:
+            self._interrupted(interruption)
+        except Exception as error:  # noqa: BLE001 - one job must not end the thread; the ledger tells
+            self._failed(error)
+        finally:
+            self._close()
+        if encoded is not None:
+            self._host.hand_in(encoded)
+
+    def _close(self) -> None:
+        self._host.endings.worked()
+        self._host.views.pop(self._work.job.id, None)
+        with contextlib.suppress(OSError, DarkroomError):  # what is left here, the next start clears
+            previews.remove(self._folder, self._host.ledger)
+            self._folder.close(keep_checkpoint=True)
+
+    # -- the way of a task ---------------------------------------------------------------------------------------
+
+    def _make(self) -> Encoded:
+        members = self._members()
+        inputs.prepare(self._work, members, self._folder, self._host.config.runtime.max_pixels)
+        worker = self._worker()
+        order = self._order(members)
+        self._attempt = Attempt(
+            worker, order, hang=self._host.config.tasks.hang, wanted=self._unwanted, told=self._heard
+        )
+        self._show(replace(self._view, device=worker.device, worker=worker.pid))
+        return self._encode(self._attempt.run(), worker.device or "")
+
+    def _members(self) -> tuple[Member, ...]:
+        job = self._work.job
+        alone = Member(self._task.inputs[0], job.path, job.fingerprint)
+        return self._host.ledger.members([job.id]).get(job.id, (alone,))
+
+    def _order(self, members: tuple[Member, ...]) -> Run:
+        (step,), card = self._work.rule.chain, self._card
+        # What a state depends on: with anything else it would not be this task's.
+        parts = f"{canonical(self._work.rule.chain)} {self._work.content} {card.thrift} {version('torch')}"
+        return Run(
+            folder=str(self._folder.path),
+            step=step.name,
+            parameters=dict(step.parameters),
+            roles=tuple(member.role for member in members),
+            key=hashlib.sha256(parts.encode()).hexdigest(),
+            thrift=card.thrift,
+            checkpoint=self._host.config.tasks.checkpoint,
+            preview=self._work.rule.preview,
+        )
+
+    def _encode(self, finished: Finished, device: str) -> Encoded:
+        results.take(self._work, finished, self._folder, device, self._task.savings[: self._card.thrift])
+        return stages.encode_result(self._work)
+
+    # -- while it runs -------------------------------------------------------------------------------------------
+
+    def _unwanted(self) -> Why | None:
+        if self._host.stopping.is_set():
+            return Why.STOPPING
+        if (now := time.monotonic()) - self._looked < LOOK:
+            return None
+        self._looked = now
+        return self._host.unwanted(self._work.job)
+
+    def _heard(self, report: Report) -> None:
+        if isinstance(report, Stepped):
+            step, steps, losses, left = report.step, report.steps, report.losses, report.left
+            self._show(replace(self._view, step=step, steps=steps, losses=losses, left=left))
+        elif isinstance(report, Previewed):
+            self._preview.show(self._folder.read("preview"))
+
+    def _show(self, view: TaskView) -> None:
+        self._view = self._host.views[view.job] = view
+
+    # -- endings -------------------------------------------------------------------------------------------------
+
+    def _interrupted(self, stop: Interrupted) -> None:
+        job = self._work.job
+        if stop.why is Why.REPLACED:
+            newest = self._host.ledger.newest([job])[job.id]
+            move = Move(job.id, State.SKIPPED, f"{stop.why.value} (job {newest})")
+        elif stop.why is Why.CANCELLED:
+            hint = f"; `darkroom retry {job.id}` goes on from there" if stop.step else ""
+            move = Move(job.id, State.CANCELLED, f"{stop.why.value}: cancelled {stop.place}{hint}")
+        else:
+            move = Move(job.id, State.WAITING, f"handed back: {stop.why.value}, {stop.place}")
+        self._host.endings.finish([(job, move)])
+
+    def _failed(self, error: Exception) -> None:
+        job, saved = self._work.job, self._attempt.saved if self._attempt else 0
+        further = saved > self._card.reached
+        card = Card(self._card.thrift, max(saved, self._card.reached), 0 if further else self._card.kills)
+        if isinstance(error, SourceChanged | SourceGone):
+            self._host.look_again(job)
+        if isinstance(error, OutOfMemory) and card.thrift < len(self._task.savings):
+            self._try_again(Card(card.thrift + 1), f"{error}; tried again with {self._task.savings[card.thrift]}", 0.5)
+            return
+        if isinstance(error, WorkerKilled):
+            card = replace(card, kills=card.kills + 1)
+            if card.kills <= MOST_KILLS:
+                pause = min(0.25 * 2**card.kills, MAX_PAUSE)
+                place = f"its checkpoint at step {card.reached:,}" if card.reached else "the start"
+                self._try_again(card, f"{error}; it goes on from {place}", pause)
+                return
+            error = TaskFailed(f"{error}, for the {card.kills}th time in a row")
+        self._folder.write_card(replace(card, kills=0))
+        move = self._host.endings.fail(replace(job, attempts=0) if further else job, error)
+        own_fault = isinstance(error, TaskFailed | PermanentError) or not isinstance(error, DarkroomError)
+        if move.to is State.FAILED and own_fault:
+            self._folder.close(keep_checkpoint=False)  # what led to the error must not be where the next try begins
+
+    def _try_again(self, card: Card, reason: str, pause: float) -> None:
+        """Put the job back for a try that does not count."""
+        self._folder.write_card(card)
+        job = self._work.job
+        move = Move(job.id, State.WAITING, reason, attempts=job.attempts, not_before=time.time() + pause)
+        self._host.endings.finish([(job, move)])

@@ -1,0 +1,137 @@
+"""The child that runs tasks: `python -m daemon.tasks.worker DEVICE THREADS MEMORY`. The one process that loads torch.
+
+Orders come on standard input, reports go to what was standard output, both as lines (messages.py); what a task prints
+goes to standard error. It ends when its input does: a daemon that is killed leaves nobody at work. The system is told
+to take this process first when memory runs out, never the daemon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+
+from daemon.tasks.messages import Alive, Failed, ProtocolError, Ready, Report, Run, Stop, line_of, order_of
+from daemon.tasks.running import Running
+from kernels.tasks import TaskRefused
+
+HEARTBEAT = 1.0
+"""Seconds between two signs of life."""
+NICE = 10
+"""Pictures on the fast lane go first: a task has time, and a mosaic that waits has a user who does."""
+OOM_SCORE = 600
+
+
+class Worker:
+    """Reads orders and reports, until its input ends."""
+
+    def __init__(self, orders: BinaryIO, reports: BinaryIO, device: torch.device) -> None:
+        self._input = orders
+        self._output = reports
+        self._device = device
+        self._speaking = threading.Lock()
+        self._stop = threading.Event()
+        self._orders: queue.Queue[Run] = queue.Queue(1)
+
+    def serve(self) -> None:
+        """Run task after task. Does not return: the end of the input ends the process."""
+        for body in (self._listen, self._beat):
+            threading.Thread(target=body, daemon=True).start()
+        self._tell(Ready(str(self._device)))
+        while True:
+            order = self._orders.get()
+            self._tell(self._run(order))
+
+    def _run(self, order: Run) -> Report:
+        try:
+            return Running(order, self._device, self._tell, self._stop).run()
+        except TaskRefused as error:
+            return Failed("refused", str(error))
+        except OSError as error:
+            return Failed("disk", f"{error.filename or order.folder}: {error.strerror or error}", error.errno)
+        except Exception as error:  # noqa: BLE001 - whatever a task raises is its end, and told
+            kind = "memory" if _out_of_memory(error) else "error"
+            return Failed(kind, f"{type(error).__name__}: {_first_line(error)}")
+        finally:
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _listen(self) -> None:
+        """Orders are heard while a task runs. Whatever ends the hearing ends the process, at once."""
+        try:
+            for line in self._input:
+                order = order_of(line)
+                if isinstance(order, Stop):
+                    self._stop.set()
+                else:
+                    self._stop.clear()
+                    self._orders.put(order)
+        except (ProtocolError, OSError) as error:
+            print(error, file=sys.stderr, flush=True)
+        os._exit(0)
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT)
+            self._tell(Alive())
+
+    def _tell(self, report: Report) -> None:
+        try:
+            with self._speaking:
+                self._output.write(line_of(report))
+                self._output.flush()
+        except OSError:
+            os._exit(0)  # nobody listens any more
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()  # the processor's allocator raises a plain RuntimeError
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or ["no further words"])[0]
+
+
+def _yield_to_others(memory: int) -> None:
+    with contextlib.suppress(OSError):
+        os.nice(NICE)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
+    if memory:
+        # Data, not address space: libraries of cards reserve a hundred times what they use.
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.empty(1, device=name).device  # a card that cannot be used says so here
+
+
+def main() -> None:
+    """Serve the daemon that started this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which then ends us in good order
+    device, threads, memory = sys.argv[1:4]
+    reports = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    _yield_to_others(int(memory))
+    # Always the same number: sums depend on how they are split, and a task taken up again must give the same picture.
+    torch.set_num_threads(int(threads))
+    Worker(sys.stdin.buffer, reports, _device(device)).serve()
+
+
+if __name__ == "__main__":
+    main()
