@@ -241,13 +241,13 @@ def test_source_deleted_before_it_is_read(box: Box, small: Pixels) -> None:
     box.drop("in/a.png", small)
     name = os.fsdecode(b"\xff.png")  # its name goes into the reason
     (box.folder / "in" / name).write_bytes(encoded(small, ".png"))
-    run(box, driver(box, "stages", "read_source", "import os", "os.unlink(given[0].path)"), "run", "--once")
+    run(box, driver(box, "stages", "read_source", "import os", "os.unlink(given[0])"), "run", "--once")
     assert [(job["state"], "gone" in job["reason"]) for job in box.jobs()] == [("skipped", True)] * 2
     assert box.files() == []
 
 
 def test_source_replaced_while_its_job_waits(box: Box, small: Pixels) -> None:
-    body = "import os, shutil", "if calls == 1: shutil.copy('new.bmp', 'tmp'); os.replace('tmp', given[0].path)"
+    body = "import os, shutil", "if calls == 1: shutil.copy('new.bmp', 'tmp'); os.replace('tmp', given[0])"
     box.drop("new.bmp", small[::-1].copy())
     box.drop("in/a.bmp", small)
     with started(box, driver(box, "stages", "read_source", *body)) as daemon:
@@ -301,7 +301,7 @@ READ_ERROR = "from daemon.errors import reading_failed"
 
 def test_read_error_that_passes(box: Box, small: Pixels) -> None:
     box.drop("in/a.png", small)
-    body = READ_ERROR, "if calls == 1: raise reading_failed(given[0].path, OSError(5, 'Input/output error'))"
+    body = READ_ERROR, "if calls == 1: raise reading_failed(given[0], OSError(5, 'Input/output error'))"
     done = run(box, driver(box, "stages", "read_source", *body), "run", "--once")
     (job,) = box.jobs()
     assert (job["state"], job["attempts"]) == ("done", 1) and box.files() == ["a.png"]
@@ -312,7 +312,7 @@ def test_read_error_that_passes(box: Box, small: Pixels) -> None:
 def test_retries_come_to_an_end(box: Box, small: Pixels) -> None:
     box.rules("retries: 1")
     box.drop("in/a.png", small)
-    body = READ_ERROR, "raise reading_failed(given[0].path, OSError(5, 'Input/output error'))"
+    body = READ_ERROR, "raise reading_failed(given[0], OSError(5, 'Input/output error'))"
     run(box, driver(box, "stages", "read_source", *body), "run", "--once", check=1)
     (job,) = box.jobs()
     assert (job["state"], job["attempts"]) == ("failed", 1) and "Input/output error" in job["reason"]
