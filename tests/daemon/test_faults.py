@@ -476,7 +476,7 @@ def failing_read(*given, **named):
     seen.wait(1.0)
     seen.clear()
     if len(tries) <= 4:
-        raise reading_failed(given[0].path, OSError(5, "Input/output error"))
+        raise reading_failed(given[0], OSError(5, "Input/output error"))
     return read_source(*given, **named)
 Ledger.counts, Pipeline._claim, stages.read_source, verdict.MAX_BACKOFF = slow_counts, late_claim, failing_read, 0.1
 from daemon.cli import main
