@@ -85,7 +85,7 @@ def _check(options: argparse.Namespace) -> int:
 def _apply(options: argparse.Namespace) -> int:
     from daemon.oneshot import apply
 
-    return apply(options.steps, options.inputs, options.output)
+    return apply(options.steps, options.inputs, options.roles, options.output)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -193,7 +193,10 @@ def _parser() -> argparse.ArgumentParser:
 
     apply = _add(commands, "apply", _apply, "process files once, without daemon or ledger")
     apply.add_argument("steps", metavar="STEPS", help="YAML: 'mosaic: {block: 8}' or '[grayscale, mosaic]'")
-    apply.add_argument("inputs", metavar="IN", nargs="+", type=Path, help="pictures")
+    apply.add_argument("inputs", metavar="IN", nargs="*", type=Path, help="pictures")
+    apply.add_argument(
+        "--input", dest="roles", metavar="ROLE=PATH", action="append", default=[], help="for a task: a picture by role"
+    )
     apply.add_argument("-o", "--output", metavar="OUT", required=True, help="a file, or a folder for several")
 
     operators = _add(commands, "operators", _operators, "every step with parameters, bounds, units, defaults")

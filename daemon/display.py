@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from daemon.tasks.view import TaskView, duration
 
+TELL_ONE = 2.0
+"""Seconds between two lines about the one task of `darkroom apply`, where there is no terminal."""
 TELL_TASKS = 60.0
 """Seconds between two lines about the same running task, where lines are all there is."""
 
@@ -94,6 +96,62 @@ class Live:
     def close(self) -> None:
         """Take the bar away and give the terminal back."""
         self._progress.stop()
+
+
+class Bar:
+    """How far one task is, for `darkroom apply`: a line now and then on standard error."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def show(self, view: TaskView) -> None:
+        """The task is so far."""
+        if time.monotonic() - self._told >= TELL_ONE:
+            self._told = time.monotonic()
+            print(f"{view.picture}: {view}", file=sys.stderr, flush=True)
+
+    def line(self, text: str) -> None:
+        """A result."""
+        print(text)
+
+    def complain(self, text: str) -> None:
+        """Something went wrong."""
+        print(text, file=sys.stderr)
+
+
+class LiveBar(Bar):
+    """The same on a terminal: a bar that moves, and is gone at the end."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (TextColumn("{task.fields[name]}", markup=False), BarColumn(), TextColumn("{task.fields[told]}"))
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task("", total=None, name="", told="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def show(self, view: TaskView) -> None:
+        """Move the bar."""
+        told, steps = str(view), view.steps or None
+        self._progress.update(self._task, total=steps, completed=view.step, name=view.picture, told=told)
+
+
+def make_bar() -> Bar:
+    """The bar that fits standard error."""
+    return LiveBar() if sys.stderr.isatty() else Bar()
 
 
 def make_display() -> Display:

@@ -30,6 +30,9 @@ def _export(config: Config, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     reports = list[dict[str, object]]()
     for rule in config.rules:
+        if rule.is_task:
+            print(f"{rule.name}: {rule.chain[0].name} is a task, which PyTorch runs itself; there is no graph of it")
+            continue
         graph = folder / f"{rule.name}.onnx"
         shutil.copyfile(graph_for(rule.chain, config.state_dir / "graphs"), graph)
         report = _parity(rule.chain, graph)

@@ -15,26 +15,35 @@ import yaml
 
 from daemon import findings
 from daemon.codec import Format, decode, encode, format_of, probe
-from daemon.errors import BlockedError, ConfigError, DarkroomError, OutputRefused
+from daemon.errors import ConfigError, DarkroomError, OutputRefused
 from daemon.graphs import graph_for
 from daemon.model import EncodeOptions, RuntimeOptions, State
-from daemon.outputs import sync_file, write_temporary
+from daemon.outputs import write_whole
 from daemon.report.values import Study, Unmeasured
 from daemon.reporter import load_picture
 from daemon.runtime import Runtime
-from kernels.chain import Chain, ChainError, describe, parse_chain
+from kernels.chain import Chain, ChainError, describe, parse_chain, task_of
 from kernels.measuring import Finding, finding, makes_pictures, series_of, side_of
 
 
-def apply(steps: str, inputs: Sequence[Path], output: str) -> int:
-    """Process files; 0, or 1 if any failed. Raises ConfigError for steps that are none.
+def apply(steps: str, inputs: Sequence[Path], roles: Sequence[str], output: str) -> int:
+    """Process files; 0, or 1 if any failed. Raises ConfigError for steps that are none, and for inputs that do not fit.
 
+    A task takes its inputs by role, `role=path`; one with a single role also takes files as the other steps do.
     Measurements are printed and written beside the outputs as NAME.json. Steps that only measure write no pictures
     into a folder, but a report over all of them; OUT may then be a file that ends in .json, too.
     """
     chain = parse_steps(steps)
-    as_folder = _is_folder(output, len(inputs), makes_pictures(chain))
-    _refuse_collisions(inputs, as_folder)
+    if task_of(chain) is not None:
+        from daemon.tasks.once import apply_task
+
+        return apply_task(chain, inputs, roles, output)
+    if roles:
+        raise ConfigError([f"--input {roles[0]}: {chain[0].name} is no task and has no roles; name the files alone"])
+    if not inputs:
+        raise ConfigError(["IN: no picture is named; name at least one file"])
+    as_folder = is_folder(output, len(inputs), makes_pictures(chain))
+    refuse_collisions(inputs, as_folder)
     graph = graph_for(chain, cache_directory() / "graphs")
     runtime = Runtime("cpu", len(os.sched_getaffinity(0)))
     measured, skipped, failed = dict[Path, Finding](), dict[Path, str](), dict[Path, str]()
@@ -83,7 +92,11 @@ def _report(chain: Chain, folder: Path, measured: Mapping[Path, Finding], skippe
     print(f"{folder}/report.html")
 
 
-def _is_folder(output: str, inputs: int, pictures: bool) -> bool:
+def is_folder(output: str, inputs: int, pictures: bool) -> bool:
+    """Whether OUT is a folder for so many results. Raises ConfigError for a file of no known format.
+
+    `pictures`: whether the steps make any; if not, a .json file is possible.
+    """
     suffix = Path(output).suffix
     if inputs > 1 or output.endswith("/") or Path(output).is_dir() or not suffix:
         return True
@@ -93,7 +106,8 @@ def _is_folder(output: str, inputs: int, pictures: bool) -> bool:
     return False
 
 
-def _refuse_collisions(inputs: Sequence[Path], as_folder: bool) -> None:
+def refuse_collisions(inputs: Sequence[Path], as_folder: bool) -> None:
+    """Raises ConfigError if two inputs would have the same result."""
     names = Counter(path.name for path in inputs)
     if as_folder and (twice := [name for name, times in names.items() if times > 1]):
         raise ConfigError([f"IN: several inputs would become {twice[0]}; process them one folder at a time"])
@@ -120,24 +134,16 @@ def _apply_one(
     if picture and target.suffix != findings.SUFFIX:
         kind = format_of(target.suffix) or decoded.metadata.format
         result = decoded.pixels if ran.pictures is None else ran.pictures[0]
-        _write(target, encode(result, decoded.alpha, decoded.metadata, kind, EncodeOptions()))
+        write_whole(
+            os.path.abspath(target), os.getpid(), encode(result, decoded.alpha, decoded.metadata, kind, EncodeOptions())
+        )
         print(f"{path} → {target}")
     if found is not None:
         beside = target if target.suffix == findings.SUFFIX else target.with_name(target.name + findings.SUFFIX)
-        _write(beside, findings.as_json(path.name, "apply", chain, found.mse))
+        write_whole(os.path.abspath(beside), os.getpid(), findings.as_json(path.name, "apply", chain, found.mse))
         for line in findings.lines(chain, found.mse):
             print(f"{path}: {line}")
     return found
-
-
-def _write(target: Path, data: bytes) -> None:
-    temporary, _ = write_temporary(os.path.abspath(target), os.getpid(), data)
-    try:
-        sync_file(temporary)
-        Path(temporary).replace(target)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise BlockedError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 def parse_steps(text: str) -> Chain:

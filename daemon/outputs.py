@@ -112,9 +112,9 @@ def put_in_place(temporary: str, target: str, *, exclusive: bool) -> None:
     Path(temporary).unlink()
 
 
-def write_small(target: str, job: int, text: str) -> Fingerprint:
-    """Write a small text file atomically and durably, replacing what is there. Raises BlockedError or OutputRefused."""
-    temporary, fingerprint = write_temporary(target, job, text.encode(errors="backslashreplace"))
+def write_whole(target: str, job: int, data: bytes) -> Fingerprint:
+    """Write a file atomically and durably, replacing what is there. Raises BlockedError or OutputRefused."""
+    temporary, fingerprint = write_temporary(target, job, data)
     try:
         sync_file(temporary)
         Path(temporary).replace(target)

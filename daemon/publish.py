@@ -22,6 +22,8 @@ from daemon.outputs import discard, put_in_place, sync_file, sync_folders
 from daemon.placement import Encoded, Placement, Taken, status_of
 from daemon.scan import fingerprint_of
 from daemon.sources import Sources
+from daemon.tasks.results import suffixes_of
+from kernels.chain import task_of
 
 Ended = Callable[[Job, Move], None]
 
@@ -96,9 +98,12 @@ class Publisher:
         self.sources.dispose()
 
     def _remove_outdated(self, group: Sequence[Encoded], moves: Sequence[Move]) -> None:
-        """Measurements beside outputs that are no longer measured say something untrue: ours are removed."""
-        alone = [move.output for item, move in zip(group, moves, strict=True) if len(item.parts) == 1]
-        names = [f"{output}{findings.SUFFIX}" for output in alone if output]
+        """What lay beside an output and does not belong to the new one says something untrue: ours is removed."""
+        names = list[str]()
+        for item, move in zip(group, moves, strict=True):
+            now = {part.suffix for part in item.parts}
+            possible = (findings.SUFFIX, *suffixes_of(task_of(item.rule.chain)))
+            names += [f"{move.output}{suffix}" for suffix in possible if move.output and suffix not in now]
         for name, record in self._ledger.written(names).items():
             status = status_of(name)
             if status is not None and fingerprint_of(status) == record.fingerprint:

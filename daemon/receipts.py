@@ -11,7 +11,7 @@ from daemon.errors import DarkroomError, OutputRefused
 from daemon.ledger import Ledger
 from daemon.model import Job
 from daemon.naming import fields_of
-from daemon.outputs import discard, write_small
+from daemon.outputs import discard, write_whole
 from daemon.scan import fingerprint_of
 from daemon.template import Template
 
@@ -35,7 +35,7 @@ def write(ledger: Ledger, job: Job, output: Template, error: DarkroomError, comp
         if os.path.lexists(path) and path not in ledger.written([path]):
             complain(f"{path}: exists and is not darkroom's, so the failure of {job.path} is told only in the ledger")
             return
-        ledger.record_receipt(path, job.id, write_small(path, job.id, _text(job, error)))
+        ledger.record_receipt(path, job.id, write_whole(path, job.id, _text(job, error)))
     except DarkroomError as trouble:
         complain(str(trouble))
 
@@ -56,9 +56,9 @@ def remove(ledger: Ledger, succeeded: Sequence[tuple[Job, Template]]) -> None:
         ledger.forget_output(path)
 
 
-def _text(job: Job, error: DarkroomError) -> str:
+def _text(job: Job, error: DarkroomError) -> bytes:
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
-    return (
+    text = (
         f"darkroom could not process {job.path}\n\n"
         f"Why:   {error}\n"
         f"Rule:  {job.rule}\n"
@@ -68,3 +68,4 @@ def _text(job: Job, error: DarkroomError) -> str:
         f"run `darkroom retry {job.id}`. This note goes away when the picture has been processed.\n"
         f"Everything darkroom knows about it: `darkroom why '{job.path}'`\n"
     )
+    return text.encode(errors="backslashreplace")

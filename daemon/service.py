@@ -15,20 +15,20 @@ from typing import Any
 
 from daemon import folders, snapshot
 from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
+from daemon.announcement import announcement
 from daemon.complaints import Complaints
 from daemon.display import Display
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
 from daemon.intake import Intake
 from daemon.ledger import Ledger, Move
-from daemon.model import Config, Job, SourceAction, State, unfinished
+from daemon.model import Config, Job, State, unfinished
 from daemon.pipeline import Pipeline
 from daemon.reporter import Reporter
 from daemon.runtime import Runtime
 from daemon.tally import Tally
 from daemon.tasks.host import TaskHost
 from daemon.version import darkroom_version
-from kernels.chain import describe
 
 TICK = 0.1
 TICK_ONCE = 0.02
@@ -136,7 +136,9 @@ class Service:
         self._thread("reports", lambda: self._reporter.run(self._stop))
         self._pipeline.start()
         self._host.start()
-        self._announce()
+        for line in announcement(self._config, self._runtime, self._graphs):
+            self._display.line(line)
+        self._display.line("ready" if self._once else "ready; Ctrl-C stops it")
 
     def _loop(self) -> None:
         published = 0.0
@@ -196,23 +198,6 @@ class Service:
             self._display.line(f"{self._left} pictures are left waiting; `darkroom jobs` says for what")
         unwell = self._gave_up or self._left or not self._reported
         return 1 if self._tally.counts[State.FAILED] or unwell else 0
-
-    # -- parts of the start --------------------------------------------------------------------------------------
-
-    def _announce(self) -> None:
-        say = self._display.line
-        say(f"darkroom {darkroom_version()}: {self._config.path}, on the {self._runtime.label}")
-        if self._runtime.choice:
-            say(self._runtime.choice)
-        for rule in self._config.rules:
-            after = {SourceAction.KEEP: "", SourceAction.DELETE: ", then deletes the source"}
-            tail = after.get(rule.source.action, ", then moves the source")
-            for folder in rule.watch:
-                say(f"  {rule.name}: drop pictures into {folder}")
-            say(f"      {describe(rule.chain)} → {' and '.join(rule.results)}{tail}")
-        if missing := [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]:
-            say(f"compiling the graphs of {', '.join(missing)}; their pictures wait a few seconds, once")
-        say("ready" if self._once else "ready; Ctrl-C stops it")
 
     # -- parts of the loop ---------------------------------------------------------------------------------------
 

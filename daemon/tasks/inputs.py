@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
+
 from daemon.codec import Decoded, decode, probe
 from daemon.conditions import unfit_color, unfit_size
 from daemon.errors import DarkroomError, TransientError
@@ -35,22 +37,24 @@ def prepare(work: Work, members: Sequence[Member], folder: TaskFolder, max_pixel
     refuse_repeat(work)
     for member, data in zip(members, files, strict=True):
         with _naming(member, alone):
-            decoded = _decode(data, max_pixels, work.rule.when)
-        folder.write_input(member.role, decoded.pixels)
+            picture = decoded(data, max_pixels, work.rule.when)
+        folder.write_input(member.role, picture.pixels)
         if work.decoded is None:
-            work.decoded = replace(decoded, pixels=decoded.pixels[:1, :1], alpha=decoded.alpha if alone else None)
+            first = np.ascontiguousarray(picture.pixels[:1, :1])  # the rest has its place in the folder now
+            work.decoded = replace(picture, pixels=first, alpha=picture.alpha if alone else None)
 
 
-def _decode(data: bytes, max_pixels: int, when: Conditions) -> Decoded:
+def decoded(data: bytes, max_pixels: int, when: Conditions) -> Decoded:
+    """A picture in memory. Raises Unwanted if `when` does not want it, and the errors of the codec."""
     header = probe(data, max_pixels)
     try:
-        decoded = decode(data, header)
+        picture = decode(data, header)
     except MemoryError as error:
         size = header.width * header.height / 1e6
         raise TransientError(f"not enough memory for {size:.0f} MP") from error
-    if reason := unfit_size(when, header.width, header.height) or unfit_color(when, decoded.pixels):
+    if reason := unfit_size(when, header.width, header.height) or unfit_color(when, picture.pixels):
         raise Unwanted(reason)
-    return decoded
+    return picture
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def take(work: Work, finished: Finished, folder: TaskFolder, device: str, saving
         record["savings"] = "; ".join(savings)
     work.record = json.dumps({"record": record, "losses": thinned(finished.history)})
     work.told = (f"{finished.steps:,} steps in {finished.seconds:.1f} s", *(f"with {saving}" for saving in savings))
-    work.beside = {f".{name}.jpg": jpeg(folder, f"beside-{name}") for name in finished.beside}
+    work.beside = beside(folder, finished)
     if work.rule.trace:
         title, steps = f"{work.job.relative}: {describe(work.rule.chain)}", describe(work.rule.chain)
         work.beside |= {
@@ -37,8 +37,19 @@ def take(work: Work, finished: Finished, folder: TaskFolder, device: str, saving
         }
 
 
-def jpeg(folder: TaskFolder, name: str) -> bytes:
-    """A picture of the folder as a JPEG file."""
+def in_words(finished: Finished, savings: Sequence[str]) -> str:
+    """What is worth knowing of a result, on a line: `34 steps in 0.8 s, near_correlation 0.93`."""
+    words = [f"{finished.steps:,} steps in {finished.seconds:.1f} s", *(f"with {saving}" for saving in savings)]
+    told = finished.record.items()
+    return ", ".join([*words, *(f"{name} {value:.4g}" for name, value in told if isinstance(value, float))])
+
+
+def beside(folder: TaskFolder, finished: Finished) -> dict[str, bytes]:
+    """The pictures beside a result as JPEG files, by the suffix of their names."""
+    return {f".{name}.jpg": _jpeg(folder, f"beside-{name}") for name in finished.beside}
+
+
+def _jpeg(folder: TaskFolder, name: str) -> bytes:
     return encode(folder.read(name), None, Metadata(Format.JPEG), Format.JPEG, EncodeOptions())
 
 

@@ -60,7 +60,7 @@ class Worker:
             return Failed("disk", f"{error.filename or order.folder}: {error.strerror or error}", error.errno)
         except Exception as error:  # noqa: BLE001 - whatever a task raises is its end, and told
             kind = "memory" if _out_of_memory(error) else "error"
-            return Failed(kind, f"{type(error).__name__}: {_first_line(error)}")
+            return Failed(kind, _in_a_line(error))
         finally:
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -100,8 +100,9 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no further words"])[0]
+def _in_a_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _yield_to_others(memory: int) -> None:

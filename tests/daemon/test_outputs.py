@@ -21,8 +21,8 @@ from daemon.outputs import (
     leftovers,
     put_in_place,
     temporary_for,
-    write_small,
     write_temporary,
+    write_whole,
 )
 from daemon.scan import fingerprint_of
 from daemon.snapshot import DaemonLock
@@ -144,11 +144,11 @@ def test_leftovers_are_those_of_other_runs(tmp_path: Path) -> None:
     assert list(leftovers(str(tmp_path / "gone"))) == []
 
 
-def test_small_file_replaces_whole(tmp_path: Path) -> None:
+def test_file_replaces_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    assert write_small(str(path), 7, "néw \udcff") == fingerprint_of(path.stat())
-    assert path.read_text() == "néw \\udcff" and os.listdir(tmp_path) == ["a.txt"]
+    assert write_whole(str(path), 7, "néw".encode()) == fingerprint_of(path.stat())
+    assert path.read_text() == "néw" and os.listdir(tmp_path) == ["a.txt"]
 
 
 def test_folder_is_made_and_proven(tmp_path: Path) -> None:

@@ -38,10 +38,9 @@ def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: flo
         generator.manual_seed(7)
         state.update(step=0, average=torch.zeros_like(target))
     for step in range(state["step"] + 1, steps + 1):
-        optimizer.zero_grad()
         noise = torch.randn(target.shape, generator=generator) / 30
         loss = ((picture + noise - target) ** 2).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        (picture.grad,) = torch.autograd.grad(loss, [picture])
         optimizer.step()
         average = 0.9 * state["average"] + 0.1 * picture.detach()
         time.sleep(pause)
@@ -54,7 +53,7 @@ def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: flo
         )
         yield Progress(step, steps, {"loss": loss.detach()}, lambda: bytes_of(picture.detach()))
     shown = torch.randn(target.shape, generator=generator) / 8 + 0.5
-    return Result(bytes_of(state["average"]), {"end": float(loss)}, {"noise": bytes_of(shown)})
+    return Result(bytes_of(state["average"]), {"end": float(loss.detach())}, {"noise": bytes_of(shown)})
 
 
 @task(
