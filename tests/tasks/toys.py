@@ -70,7 +70,7 @@ def stumble(inputs: Mapping[str, Tensor], state: State, *, how: str, at: int, ti
         if step == at and stumbles() < times and not (how == "memory" and thrift == 2):
             with Path("stumbled").open("a") as file:
                 file.write(f"{how} {thrift}\n")
-            FALLS[how]()
+            FALLS[how]()  # type: ignore[no-untyped-call]
         yield Progress(step, 6, {"loss": 1.0 / step}, lambda: inputs["picture"])
     return Result(inputs["picture"], {"thrift": thrift})
 
