@@ -18,7 +18,7 @@ from daemon.placement import Encoded
 from daemon.tasks import inputs, previews, results
 from daemon.tasks.attempt import Attempt, Interrupted, OutOfMemory, TaskFailed, Why, WorkerKilled
 from daemon.tasks.folder import Card, TaskFolder
-from daemon.tasks.messages import Finished, Previewed, Report, Run, Stepped
+from daemon.tasks.messages import Finished, Previewed, Ready, Report, Run, Stepped
 from daemon.tasks.process import WorkerProcess
 from daemon.tasks.view import TaskView
 from daemon.work import Work
@@ -27,7 +27,7 @@ from kernels.chain import canonical, task_of
 if TYPE_CHECKING:
     from daemon.tasks.host import TaskHost
 
-LOOK = 0.5
+LOOK = 0.25
 """Seconds between two looks into the ledger while a task runs."""
 MOST_KILLS = 30
 """Kills of the worker in a row, without a further checkpoint between them, after which a try counts as failed."""
@@ -125,6 +125,8 @@ class Try:
         if isinstance(report, Stepped):
             step, steps, losses, left = report.step, report.steps, report.losses, report.left
             self._show(replace(self._view, step=step, steps=steps, losses=losses, left=left))
+        elif isinstance(report, Ready):
+            self._show(replace(self._view, device=report.device))
         elif isinstance(report, Previewed):
             self._preview.show(self._folder.read("preview"))
 
