@@ -44,14 +44,15 @@ class Worker:
 
     def serve(self) -> None:
         """Run task after task. Does not return: the end of the input ends the process."""
-        for body in (self._listen, self._beat):
+        for body in (self._listen, self.beat):
             threading.Thread(target=body, daemon=True).start()
         self._tell(Ready(str(self._device)))
         while True:
             order = self._orders.get()
-            self._tell(self._run(order))
+            self._tell(self.run(order))
 
-    def _run(self, order: Run) -> Report:
+    def run(self, order: Run) -> Report:
+        """Run one task to its end, whatever that is; the last report."""
         try:
             return Running(order, self._device, self._tell, self._stop).run()
         except TaskRefused as error:
@@ -79,7 +80,8 @@ class Worker:
             print(error, file=sys.stderr, flush=True)
         os._exit(0)
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """Give signs of life, for ever."""
         while True:
             time.sleep(HEARTBEAT)
             self._tell(Alive())
