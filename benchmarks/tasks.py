@@ -1,9 +1,9 @@
 """What running a task costs besides the task, and what a running task costs the pictures beside it.
 
-* Overhead: 200 steps of gradient descent on a hybrid of 512×512, in one process, in turn as a bare loop over the task and
-  as a worker runs it: heartbeat, progress five times a second, history, checkpoints every ten seconds.
-* Beside: 500 pictures for a mosaic rule of a daemon that runs, in turn while it has nothing else to do and while it runs
-  a task; from the moment they appear until every result is there.
+* Overhead: 200 steps of gradient descent on a hybrid of 512×512, in one process, in turn as a bare loop over the task
+  and as a worker runs it: heartbeat, progress five times a second, history, checkpoints every ten seconds.
+* Beside: 500 pictures for a mosaic rule of a daemon, in turn while it has nothing else to do and while it runs a task;
+  from the moment they appear until every result is there.
 
     python -m benchmarks.tasks               # 5 rounds
     python -m benchmarks.tasks --rounds 3

@@ -14,8 +14,12 @@ REPOSITORY = Path(__file__).parents[2]
 FLOORS = {"kernels": set[str](), "export": {"kernels"}, "daemon": {"kernels", "export"}}
 """Which floors each may use. Nothing points up."""
 
+CHILD = {"daemon/tasks/worker.py", "daemon/tasks/running.py", "daemon/tasks/checkpoint.py"}
+"""What runs in a task's own process."""
+
 ROOMS = {
-    "torch": {"kernels/backend.py", "export/graph.py", "export/build.py", "export/parity.py"},
+    "torch": {"kernels/backend.py", "export/graph.py", "export/build.py", "export/parity.py", *CHILD},
+    "safetensors": {"daemon/tasks/checkpoint.py"},
     "onnx": {"export/graph.py", "export/build.py", "export/parity.py", "export/probe.py", "export/anatomy.py"},
     "onnxruntime": {"daemon/runtime/", "export/parity.py"},
     "sqlite3": {"daemon/ledger/"},
