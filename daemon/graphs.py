@@ -12,7 +12,7 @@ from daemon.model import Config, Rule
 from daemon.runtime import Runtime
 from daemon.work import Recipe
 from export.store import ExportError, GraphStore
-from kernels.chain import Chain
+from kernels.chain import Chain, task_of
 
 RETRY = 5.0
 """Seconds before a failed export is tried again: its cause (a full disk) may have passed."""
@@ -25,7 +25,7 @@ class Graphs:
         self, config: Config, runtime: Runtime, *, complain: Callable[[str], None], ready: Callable[[], None]
     ) -> None:
         self._store = GraphStore(config.state_dir / "graphs")
-        self._rules = config.rules
+        self._rules = [rule for rule in config.rules if task_of(rule.chain) is None]
         self._runtime = runtime
         self._complain = complain
         self._ready = ready

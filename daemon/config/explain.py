@@ -20,7 +20,7 @@ from daemon.config.shapes import (
     SourceShape,
     WhenShape,
 )
-from daemon.config.types import FORMS, MAX_WORKERS, InnerError
+from daemon.config.types import FORMS, MAX_WORKERS, InnerError, KeyFault
 from daemon.config.yaml_source import Document
 from daemon.unfit import UnfitError
 from kernels.parameters import show, suggest
@@ -58,7 +58,7 @@ def faults_of(error: ErrorDetails, document: Document) -> Iterator[Fault]:
     if isinstance(cause, InnerError):
         for fault in cause.faults:
             path = (*where, *fault.path)
-            at_key = where[-1] == "steps" and _unknown_in_steps(fault.path)
+            at_key = isinstance(fault, KeyFault) or (where[-1] == "steps" and _unknown_in_steps(fault.path))
             yield fault_at(document, path, (fault.problem, fault.remedy), at_key)
     elif isinstance(cause, UnfitError):
         yield fault_at(document, where, (cause.problem, cause.remedy))
