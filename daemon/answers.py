@@ -11,10 +11,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from daemon import findings, snapshot
+from daemon import findings, partners, snapshot
 from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import Ledger, Measured
-from daemon.model import Config, Job, State
+from daemon.model import Config, Job, Member, State
 from daemon.tasks.view import TaskView
 from kernels.chain import Chain, describe
 from kernels.spec import operators
@@ -31,9 +31,11 @@ def status_of(config: Config) -> dict[str, Any]:
     running = snapshot.alive(config.state_dir)
     live = snapshot.read(config.state_dir) if running else {}
     counts: dict[str, dict[State, int]] = {}
+    groups: dict[str, tuple[int, str]] = {}
     if (ledger := open_ledger(config)) is not None:
         with closing(ledger):
             counts = ledger.counts()
+            groups = {rule.name: partners.waiting(ledger, [rule]) for rule in config.rules if rule.inputs}
     return {
         "running": running,
         "pid": live.get("pid"),
@@ -51,6 +53,8 @@ def status_of(config: Config) -> dict[str, Any]:
                 "output": rule.output.text if rule.publishes else None,
                 "report": None if rule.report is None else str(rule.report),
                 "counts": {state.value: counts.get(rule.name, {}).get(state, 0) for state in State},
+                "incomplete": groups.get(rule.name, (0, ""))[0],
+                "waits_for": groups[rule.name][1] if groups.get(rule.name, (0, ""))[0] else None,
                 "compiling": rule.name in live.get("compiling", []),
                 "blocked": live.get("blocked", {}).get(rule.name),
                 "device": live.get("devices", {}).get(rule.name) or None,
@@ -99,6 +103,8 @@ def status_text(status: dict[str, Any]) -> str:
         lines.append(f"{rule['name']:{width}}  {numbers}")
         if rule["device"] not in (None, status["device"]):
             lines.append(f"{'':{width}}  runs on the {rule['device']}")
+        if rule["waits_for"]:
+            lines.append(f"{'':{width}}  {rule['waits_for']}")
         if rule["compiling"]:
             lines.append(f"{'':{width}}  its graph is being compiled; pictures wait for it")
         if rule["blocked"]:
@@ -117,9 +123,12 @@ def jobs_of(config: Config, state: State | None, rule: str | None, limit: int) -
         check_rule(config, ledger, rule)
         jobs, chains = ledger.jobs(state, rule, limit), dict[str, Chain | None]()
         measured = ledger.measured([job.id for job in jobs])
-        records = ledger.records([job.id for job in jobs])
+        ids = [job.id for job in jobs]
+        records, members = ledger.records(ids), ledger.members(ids)
         return [
-            _job(job) | _measurements(measured.get(job.id), chains) | json.loads(records.get(job.id, "{}"))
+            _job(job, members.get(job.id, ()))
+            | _measurements(measured.get(job.id), chains)
+            | json.loads(records.get(job.id, "{}"))
             for job in jobs
         ]
 
@@ -141,13 +150,14 @@ def check_rule(config: Config, ledger: Ledger, rule: str | None) -> None:
         raise DarkroomError(f"no rule is called {rule!r}; there are {', '.join(names)}")
 
 
-def _job(job: Job) -> dict[str, Any]:
+def _job(job: Job, members: Sequence[Member]) -> dict[str, Any]:
     return {
         "id": job.id,
         "rule": job.rule,
         "state": job.state.value,
         "reason": job.reason,
         "source": job.path,
+        "inputs": {member.role: member.path for member in members},
         "output": job.output,
         "attempts": job.attempts,
         "device": job.device,
@@ -162,7 +172,8 @@ def job_lines(jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield "no jobs"
     for job in jobs:
         when = datetime.fromisoformat(job["updated"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        yield f"{job['id']:>6}  {job['state']:9}  {when}  {job['rule']}: {Path(job['source']).name}: {job['reason']}"
+        name = Path(job["source"]).name + (f" ({partners.in_words(job['inputs'])})" if job["inputs"] else "")
+        yield f"{job['id']:>6}  {job['state']:9}  {when}  {job['rule']}: {name}: {job['reason']}"
 
 
 def operators_text(name: str | None) -> str:

@@ -23,7 +23,7 @@ def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
     ledger = _opened(config)
     with closing(ledger):
         check_rule(config, ledger, rule)
-        jobs = _named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule)
+        jobs = _whole(_named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule), named=bool(ids))
         ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in jobs])
     alive = snapshot.alive(config.state_dir)
     print(f"{len(jobs)} jobs {State.WAITING.value}" + ("" if alive else "; start `darkroom run`"))
@@ -61,6 +61,16 @@ def _stop(config: Config, ledger: Ledger, running: Sequence[int]) -> list[Job]:
     else:
         ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.RUNNING,)) for job in running])
     return [job for job in ledger.jobs(ids=running) if job.state is not State.CANCELLED]
+
+
+def _whole(jobs: Sequence[Job], *, named: bool) -> list[Job]:
+    """The jobs that can run again. A group that is not whole cannot; if it was asked for by name, that is an error."""
+    if named and (broken := [job for job in jobs if job.lacks is not None]):
+        job = broken[0]
+        raise DarkroomError(
+            f"job {job.id} ({job.relative}): {job.lacks}; a new job starts by itself when that is mended"
+        )
+    return [job for job in jobs if job.lacks is None]
 
 
 def _opened(config: Config) -> Ledger:

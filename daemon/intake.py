@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from daemon.errors import BlockedError
-from daemon.ledger import Arrival, Ledger
-from daemon.model import Config, Rule
+from daemon.grouping import Grouping
+from daemon.ledger import Arrival, Ledger, Move
+from daemon.model import Config, Job, Rule
 from daemon.report.values import REPORT_FILES
 from daemon.scan import CHUNK, events_arrive, look, scan
 from daemon.settle import Settler, Sighting
@@ -21,11 +22,17 @@ SUPERVISE = 2.0
 class Intake:
     """Finds settled files that rules match and enters them in the ledger.
 
-    `complain` gets lines for the user; `arrived` is called after jobs were entered.
+    `complain` gets lines for the user; `arrived` is called after jobs were entered, `ended` of each that can be no job.
     """
 
     def __init__(
-        self, config: Config, ledger: Ledger, *, complain: Callable[[str], None], arrived: Callable[[], None]
+        self,
+        config: Config,
+        ledger: Ledger,
+        *,
+        complain: Callable[[str], None],
+        arrived: Callable[[], None],
+        ended: Callable[[Job, Move], None] = lambda job, move: None,
     ) -> None:
         self._config = config
         self._ledger = ledger
@@ -36,8 +43,9 @@ class Intake:
         self._rules = _by_root(config.rules)
         recursive = {root: any(rule.recursive for rule in rules) for root, rules in self._rules.items()}
         self._recursive = recursive
-        self._watcher = Watcher(recursive.items(), self.hints, complain)
         self._settler = Settler(config.settle)
+        self._groups = Grouping(config.rules, ledger, self._settler, complain=complain, ended=ended)
+        self._watcher = Watcher(recursive.items(), self.hints, complain, deletions=self._groups.roots)
         self._scan_due = dict.fromkeys(self._rules, 0.0)
         self._renew_due = time.monotonic() + config.rescan
         self._supervise_due = 0.0
@@ -62,7 +70,7 @@ class Intake:
                 self.step()
             except BlockedError as error:
                 self._complain(str(error))
-                self._scan_due = dict.fromkeys(self._rules, 0.0)
+                self._scan_soon(self._rules)
                 stop.wait(1.0)
             self._wake.wait(self._pause())
         self._watcher.close()
@@ -78,11 +86,13 @@ class Intake:
             self._supervise(now)
         self._settled = False
         files, dirty = self.hints.drain()
-        self._scan_due |= dict.fromkeys(dirty, 0.0)
+        self._scan_soon(dirty)
         self._follow(files)
         for root in [root for root, due in self._scan_due.items() if now >= due]:
             self._scan(root)
         self._take_ripe()
+        if self._groups.enter():
+            self._arrived()
         self._settled = all(self._scan_due.values()) and not len(self._settler)
 
     @property
@@ -100,12 +110,17 @@ class Intake:
         elif grown := self.hints.drain_grown():
             self._watcher.renew(grown)
         self._watcher.arm()
+        self._scan_soon(self._groups.changed_fixed())
+
+    def _scan_soon(self, roots: Iterable[str]) -> None:
+        self._scan_due |= dict.fromkeys(roots, 0.0)
 
     def _follow(self, files: dict[tuple[str, str], bool]) -> None:
         seen = dict[str, list[Sighting]]()
         for (root, relative), closed in files.items():
             if (sighting := look(root, relative, closed=closed)) is None:
                 self._settler.forget(root, relative)
+                self._groups.gone(root, relative)
             else:
                 seen.setdefault(root, []).append(sighting)
         for root, sightings in seen.items():
@@ -120,6 +135,7 @@ class Intake:
         try:
             for found in scan(root, recursive=self._recursive[root], complain=self._complain):
                 self._consider(root, found)
+            self._groups.touch_waiting(root)
             self._unread.pop(root, None)
         except OSError as error:
             if self._unread.get(root) != (problem := error.strerror or str(error)):
@@ -131,14 +147,19 @@ class Intake:
         for held in self._settler.ripe(time.monotonic()):
             now = look(held.root, held.relative, closed=held.closed)
             if now is not None and now.fingerprint == held.fingerprint:
+                self._scan_soon(self._groups.still(now))
                 again.setdefault(held.root, []).append(now)
             elif now is not None:
                 self._settler.hold(now, time.monotonic())
+            else:
+                self._groups.gone(held.root, held.relative)
         for root, sightings in again.items():
             self._enter(root, self._unknown(root, sightings))
 
     def _consider(self, root: str, sightings: Sequence[Sighting]) -> None:
         """Enter what is new and provably still; hold what is new and not."""
+        for sighting in sightings:
+            self._groups.touch(root, sighting.relative, closed=sighting.closed)
         ready = list[tuple[Rule, Sighting]]()
         for rule, sighting in self._unknown(root, sightings):
             if self._settler.still(sighting, time.time()):
@@ -148,8 +169,9 @@ class Intake:
         self._enter(root, ready)
 
     def _unknown(self, root: str, sightings: Sequence[Sighting]) -> Iterator[tuple[Rule, Sighting]]:
-        """The files that a rule matches, that darkroom did not write, and that the ledger has no job for."""
-        wanted = [(rule, [s for s in sightings if rule.takes(s.relative)]) for rule in self._rules[root]]
+        """The files that a rule of single files matches, darkroom did not write, and the ledger has no job for."""
+        rules = [rule for rule in self._rules.get(root, ()) if not rule.inputs]
+        wanted = [(rule, [s for s in sightings if rule.takes(s.relative)]) for rule in rules]
         found = {s.fingerprint for _, taken in wanted for s in taken}
         ours = self._ledger.own(list(found)) if found else set()
         for rule, taken in wanted:

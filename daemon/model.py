@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.match import matches
+from daemon.patterns import Pattern
 from daemon.template import Template
 from kernels.chain import Chain, task_of
 
@@ -81,6 +82,25 @@ class OnConflict(enum.StrEnum):
     SKIP = "skip"
 
 
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One of `inputs:` of a rule: the role of a picture, and its pattern, or the file that it is in every group."""
+
+    role: str
+    pattern: Pattern | None = None
+    fixed: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a group: its role, absolute path and version. `fixed`: the same in every group, and never touched."""
+
+    role: str
+    path: str
+    fingerprint: Fingerprint
+    fixed: bool = False
+
+
 DEFAULT_MATCH = ("*.jpg", "*.jpeg", "*.png", "*.webp", "*.tif", "*.tiff", "*.bmp")
 
 
@@ -88,8 +108,9 @@ DEFAULT_MATCH = ("*.jpg", "*.jpeg", "*.png", "*.webp", "*.tif", "*.tiff", "*.bmp
 class Rule:
     """One rule of config.yaml, every default filled in, every path absolute.
 
-    A rule that only reports publishes no pictures; its `output` then says where error receipts go. Of a rule with a
-    task, `preview` is the seconds between two previews, and `trace` asks for the losses beside the output.
+    A rule that only reports publishes no pictures; its `output` then says where error receipts go. One with `inputs`
+    makes a job of each group of files, any other of each file. Of a rule with a task, `preview` is the seconds between
+    two previews, and `trace` asks for the losses beside the output.
     """
 
     name: str
@@ -107,6 +128,7 @@ class Rule:
     publishes: bool = True
     preview: float | None = None
     trace: bool = False
+    inputs: tuple[Input, ...] = ()
 
     def takes(self, relative: str) -> bool:
         """Whether a path below a watched folder is one of this rule's."""
@@ -132,16 +154,6 @@ class Rule:
     def keeps_source(self) -> bool:
         """Whether sources stay where they are."""
         return self.source.action is SourceAction.KEEP
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One of the files of a job with several: its role, absolute path and version. `fixed`: the rule names it."""
-
-    role: str
-    path: str
-    fingerprint: Fingerprint
-    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +212,10 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One picture under one rule. `path` is absolute; `relative` is below the watched folder `root`.
+    """One picture, or one group, under one rule. `path` is absolute; `relative` is below the watched folder `root`.
 
+    A group has its name there, `{dir}/{key}`, and its fingerprint is of all its files together. `lacks` says what keeps
+    it from being whole; None: nothing.
     Times are seconds since the epoch; `attempts` counts the runs that ended in an error which may pass.
     """
 
@@ -218,8 +232,9 @@ class Job:
     device: str | None = None
     created: float = 0.0
     updated: float = 0.0
+    lacks: str | None = None
 
     @property
     def path(self) -> str:
-        """The absolute path of the source."""
+        """The absolute path of the source; of a group, what its files would be called without their endings."""
         return f"{self.root}/{self.relative}"

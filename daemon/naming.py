@@ -8,15 +8,20 @@ import time
 from daemon.model import Job
 
 
-def fields_of(job: Job, width: int = 0, height: int = 0) -> dict[str, str | int]:
-    """What `{dir}`, `{stem}` and the others stand for; `width` and `height` are those of the result, in pixels."""
-    folder, _, name = job.relative.rpartition("/")
+def fields_of(job: Job, width: int = 0, height: int = 0, *, file: str | None = None) -> dict[str, str | int]:
+    """What `{dir}`, `{stem}` and the others stand for; `width` and `height` are those of the result, in pixels.
+
+    `file` is the one of a group that `{name}`, `{stem}` and `{ext}` are about. `{dir}` and `{key}` are the group's.
+    """
+    folder, _, key = job.relative.rpartition("/")
+    name = os.path.basename(file) if file else key
     stem, extension = os.path.splitext(name)
     return {
         "dir": folder,
         "stem": stem,
         "name": name,
         "ext": extension.lstrip("."),
+        "key": key,
         "rule": job.rule,
         "date": time.strftime("%Y-%m-%d"),
         "width": width,

@@ -87,7 +87,7 @@ class Placement:
         if mine and (status is None or _ours(record, item.job, status)):
             exclusive = status is None and item.rule.on_conflict is not OnConflict.OVERWRITE
             return _to(item, item.target, exclusive=exclusive)
-        if os.path.realpath(item.target) == os.path.realpath(item.job.path):
+        if os.path.realpath(item.target) in map(os.path.realpath, self._sources(item)):
             raise OutputRefused(f"{item.target}: the output would overwrite its own source; change `output`")
         if item.rule.on_conflict is OnConflict.SKIP:
             there = item.target if status is not None else item.target + item.parts[-1].suffix
@@ -112,6 +112,11 @@ class Placement:
         """Whether a file stands there that is not what darkroom last wrote there from the same source."""
         status = status_of(name)
         return status is not None and not _ours(self._ledger.written([name]).get(name), job, status)
+
+    def _sources(self, item: Encoded) -> list[str]:
+        """The files that a result was made of."""
+        members = self._ledger.members([item.job.id]).get(item.job.id, ()) if item.rule.inputs else ()
+        return [member.path for member in members] or [item.job.path]
 
     def _is_watched(self, target: str) -> bool:
         """Whether a file lies in a watched folder, whatever links lead there."""

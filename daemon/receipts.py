@@ -58,14 +58,22 @@ def remove(ledger: Ledger, succeeded: Sequence[tuple[Job, Template]]) -> None:
 
 def _text(job: Job, error: DarkroomError) -> bytes:
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+    what_to_do = (
+        "mend the picture and drop it again under the same name, or, if the cause lay elsewhere,\n"
+        f"run `darkroom retry {job.id}`. This note goes away when the picture has been processed."
+    )
+    if job.lacks is not None:
+        what_to_do = (
+            "see to its files as said above: a new job is then made by itself.\n"
+            "This note goes away when the group has been processed."
+        )
     text = (
         f"darkroom could not process {job.path}\n\n"
         f"Why:   {error}\n"
         f"Rule:  {job.rule}\n"
         f"Job:   {job.id}\n"
         f"When:  {when}\n\n"
-        "What to do: mend the picture and drop it again under the same name, or, if the cause lay elsewhere,\n"
-        f"run `darkroom retry {job.id}`. This note goes away when the picture has been processed.\n"
+        f"What to do: {what_to_do}\n"
         f"Everything darkroom knows about it: `darkroom why '{job.path}'`\n"
     )
     return text.encode(errors="backslashreplace")

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
-from daemon import folders, snapshot
+from daemon import folders, partners, snapshot
 from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
 from daemon.announcement import announcement
 from daemon.complaints import Complaints
@@ -76,7 +76,7 @@ class Service:
             tell=self._complain,
         )
         self._graphs = Graphs(config, self._runtime, complain=self._complain, ready=self._wake)
-        self._intake = Intake(config, self._ledger, complain=self._complain, arrived=self._wake)
+        self._intake = Intake(config, self._ledger, complain=self._complain, arrived=self._wake, ended=self._tally.note)
         self._reporter = Reporter(config, self._ledger, self._complain)
         self._pipeline = Pipeline(
             config,
@@ -167,9 +167,13 @@ class Service:
             thread.join(timeout=1.0)
         self._finish_reports()
         self._show()
+        waiting = 0, ""
         with contextlib.suppress(DarkroomError):  # what ended us is told already
             self._left = self._open_in(self._ledger.counts())
+            waiting = partners.waiting(self._ledger, self._config.rules)
         self._display.close()
+        if self._once and waiting[0]:
+            self._display.line(waiting[1])
         if self._signals:
             self._display.line(f"stopped; {self._left:,} pictures wait for the next start" if self._left else "stopped")
         if clean and not any(thread.is_alive() for thread in self._threads):
@@ -246,19 +250,23 @@ class Service:
         counts = self._ledger.counts()
         if self._pipeline.in_flight or not self._intake.settled:
             return False
-        if not self._open_in(counts):
+        if self._open_in(counts) <= 0:
             # Between the looks above a job may have come, and gone back to wait, but not without being counted.
             return self._ledger.counts() == counts and self._intake.settled
         building = [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]
         return not building and time.monotonic() - self._tally.progressed > GIVE_UP
 
     def _open_in(self, counts: Mapping[str, Mapping[State, int]]) -> int:
-        """Jobs of our rules that have not ended. One that was claimed is `running` in the same transaction."""
-        return sum(unfinished(counts.get(rule.name, {})) for rule in self._config.rules)
+        """Jobs of our rules that go on. One that was claimed is `running` in the same transaction.
+
+        Groups that are not whole do not. They are counted after `counts`: if one comes between, that has changed.
+        """
+        incomplete = self._ledger.incomplete()
+        return sum(unfinished(counts.get(rule.name, {})) - incomplete.get(rule.name, 0) for rule in self._config.rules)
 
     def _open_jobs(self) -> int:
         try:
-            return self._open_in(self._ledger.counts())
+            return max(0, self._open_in(self._ledger.counts()))
         except DarkroomError:
             return self._pipeline.in_flight
 
@@ -286,7 +294,10 @@ class Service:
         self._host.ended(job, move)
 
     def _look_again(self, job: Job) -> None:
-        self._intake.hints.file(job.root, job.relative, closed=False)
+        members = self._ledger.members([job.id]).get(job.id, ())
+        paths = [member.path for member in members if not member.fixed] or [job.path]
+        for path in paths:
+            self._intake.hints.file(job.root, path.removeprefix(f"{job.root}/"), closed=False)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1

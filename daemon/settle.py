@@ -10,7 +10,7 @@ to give it up, PR 440).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daemon.model import Fingerprint
 
@@ -27,6 +27,15 @@ class Sighting:
     fingerprint: Fingerprint
     changed: float
     closed: bool = False
+
+    @property
+    def path(self) -> str:
+        """The absolute path; a file that is in no watched folder has it in `relative`, and no root."""
+        return f"{self.root}/{self.relative}" if self.root else self.relative
+
+    def as_closed(self) -> Sighting:
+        """The same look at a file whose writer has closed it."""
+        return replace(self, closed=True)
 
 
 @dataclass(slots=True)

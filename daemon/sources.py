@@ -8,14 +8,23 @@ import shutil
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from daemon.errors import DarkroomError
+from daemon.groups import places_of
 from daemon.ledger import Ledger
-from daemon.model import Job, Rule, SourceAction, State
+from daemon.model import Fingerprint, Job, Member, Rule, SourceAction, State
 from daemon.naming import fields_of
 from daemon.outputs import discard, make_folder, numbered, put_in_place, sync_file, sync_folders, temporary_for
 from daemon.scan import fingerprint_of
 from daemon.template import Template
+
+
+class _File(NamedTuple):
+    """A file that a done job was made of, and its version then."""
+
+    path: str
+    fingerprint: Fingerprint
 
 
 class Sources:
@@ -24,6 +33,7 @@ class Sources:
     def __init__(self, rules: Sequence[Rule], ledger: Ledger, complain: Callable[[str], None]) -> None:
         self._takers = [(rule, str(root)) for rule in rules for root in rule.watch]
         self._rules = {rule.name: rule for rule in rules if not rule.keeps_source}
+        self._fixed = {str(each.fixed) for rule in rules for each in rule.inputs if each.fixed}
         self._ledger = ledger
         self._complain = complain
         self._stuck = set[int]()
@@ -31,28 +41,56 @@ class Sources:
     def dispose(self) -> None:
         """Deal with every source of a done job that no other rule has yet to read."""
         due = self._ledger.source_due() if self._rules else []
+        members = self._ledger.members([job.id for job in due])
         outcome: dict[bool, list[int]] = {True: [], False: []}
         for job in due:
-            if job.rule not in self._rules or job.id in self._stuck or self._awaited(job):
+            files = _files(job, members.get(job.id, ()))
+            if job.rule not in self._rules or job.id in self._stuck or any(self._awaited(job, each) for each in files):
                 continue
             try:
-                outcome[_dispose_one(self._ledger, job, self._rules[job.rule])].append(job.id)
+                gone = [self._dispose_one(job, each) for each in files]
+                outcome[all(gone)].append(job.id)
             except (OSError, DarkroomError) as error:
                 self._stuck.add(job.id)
                 self._tell(job, error)
-        for gone, jobs in outcome.items():
-            self._ledger.source_settled(jobs, gone=gone)
+        for gone_all, jobs in outcome.items():
+            self._ledger.source_settled(jobs, gone=gone_all)
 
-    def _awaited(self, job: Job) -> bool:
+    def _awaited(self, job: Job, file: _File) -> bool:
         """Whether a rule, also one that watches a folder above or below, takes this file and has not finished it."""
         for rule, root in self._takers:
-            relative = job.path[len(root) + 1 :]
-            if rule.name != job.rule and job.path.startswith(f"{root}/") and rule.takes(relative):
-                jobs = [each for each in self._ledger.of_source(root, relative) if each.rule == rule.name]
-                known = [each for each in jobs if each.fingerprint == job.fingerprint]
-                if not known or known[-1].state in (State.WAITING, State.RUNNING):
+            relative = file.path[len(root) + 1 :]
+            if rule.name != job.rule and file.path.startswith(f"{root}/") and rule.takes(relative):
+                known = self._jobs_of(rule, root, relative, file)
+                if known is not None and (not known or known[-1].state in (State.WAITING, State.RUNNING)):
                     return True
         return False
+
+    def _jobs_of(self, rule: Rule, root: str, relative: str, file: _File) -> list[Job] | None:
+        """The jobs of a rule about this version of a file; None where the rule makes none of such a file."""
+        if not rule.inputs:
+            jobs = [each for each in self._ledger.of_source(root, relative) if each.rule == rule.name]
+            return [each for each in jobs if each.fingerprint == file.fingerprint]
+        if not any(places_of(rule.inputs, relative)):
+            return None
+        jobs = [each for each in self._ledger.of_member(file.path) if each.rule == rule.name]
+        members = self._ledger.members([each.id for each in jobs])
+        versions = {each.id: {(m.path, m.fingerprint) for m in members[each.id]} for each in jobs}
+        return [each for each in jobs if (file.path, file.fingerprint) in versions[each.id]]
+
+    def _dispose_one(self, job: Job, file: _File) -> bool:
+        """True if the file is gone now; False if it stays: it is fixed, or new content, which another job is about."""
+        rule = self._rules[job.rule]
+        try:
+            if file.path in self._fixed or fingerprint_of(Path(file.path).stat()) != file.fingerprint:
+                return False
+        except FileNotFoundError:
+            return True
+        if rule.source.action is SourceAction.MOVE and rule.source.to is not None:
+            _move(self._ledger, job, file, rule.source.to)
+        elif rule.source.action is SourceAction.DELETE:
+            Path(file.path).unlink()
+        return True
 
     def _tell(self, job: Job, error: Exception) -> None:
         problem = error.strerror if isinstance(error, OSError) else str(error)
@@ -61,58 +99,50 @@ class Sources:
         self._complain(f"{job.path}: done, but the source cannot be {verb} ({problem}); {remedy}")
 
 
-def _dispose_one(ledger: Ledger, job: Job, rule: Rule) -> bool:
-    """True if the source is gone now; False if it holds new content, which another job is about."""
-    path = Path(job.path)
-    try:
-        if fingerprint_of(path.stat()) != job.fingerprint:
-            return False
-    except FileNotFoundError:
-        return True
-    if rule.source.action is SourceAction.MOVE and rule.source.to is not None:
-        _move(ledger, job, rule.source.to)
-    elif rule.source.action is SourceAction.DELETE:
-        path.unlink()
-    return True
+def _files(job: Job, members: Sequence[Member]) -> list[_File]:
+    """The files to be dealt with: the source, or those of a group that are its alone."""
+    if not members:
+        return [_File(job.path, job.fingerprint)]
+    return [_File(member.path, member.fingerprint) for member in members if not member.fixed]
 
 
-def _move(ledger: Ledger, job: Job, to: Template) -> None:
+def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> None:
     """Move a source, never over another file.
 
     Its new place is recorded before it is there, lest it be taken as a new picture: a move keeps the fingerprint.
     """
-    wanted = to.render(fields_of(job))
+    wanted = to.render(fields_of(job, file=file.path))
     make_folder(Path(wanted).parent)
     for number in count():
         target = numbered(wanted, number)
-        if os.path.lexists(target) and not Path(target).samefile(job.path):
+        if os.path.lexists(target) and not Path(target).samefile(file.path):
             continue
-        ledger.record_receipt(target, job.id, job.fingerprint)
+        ledger.record_receipt(target, job.id, file.fingerprint)
         try:
-            _move_to(ledger, job, target)
+            _move_to(ledger, job, file.path, target)
             break
         except FileExistsError:
             ledger.forget_output(target)
-    sync_folders({os.path.dirname(target), os.path.dirname(job.path)})
+    sync_folders({os.path.dirname(target), os.path.dirname(file.path)})
 
 
-def _move_to(ledger: Ledger, job: Job, target: str) -> None:
-    if os.path.lexists(target) and Path(target).samefile(job.path):
-        Path(job.path).unlink()  # killed between the link and the unlink of an earlier try
+def _move_to(ledger: Ledger, job: Job, path: str, target: str) -> None:
+    if os.path.lexists(target) and Path(target).samefile(path):
+        Path(path).unlink()  # killed between the link and the unlink of an earlier try
         return
     try:
-        put_in_place(job.path, target, exclusive=True)
+        put_in_place(path, target, exclusive=True)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_across(ledger, job, target)
+        _copy_across(ledger, job, path, target)
 
 
-def _copy_across(ledger: Ledger, job: Job, target: str) -> None:
+def _copy_across(ledger: Ledger, job: Job, path: str, target: str) -> None:
     """Move to another file system: the copy is durable under its final name before the source goes."""
     temporary = temporary_for(target, job.id)
     try:
-        shutil.copy2(job.path, temporary)
+        shutil.copy2(path, temporary)
         sync_file(temporary)
         ledger.record_receipt(target, job.id, fingerprint_of(Path(temporary).stat()))
         put_in_place(temporary, target, exclusive=True)
@@ -120,4 +150,4 @@ def _copy_across(ledger: Ledger, job: Job, target: str) -> None:
         discard(temporary)
         raise
     sync_folders({os.path.dirname(target)})
-    Path(job.path).unlink()
+    Path(path).unlink()

@@ -22,6 +22,7 @@ FIELDS = {
     "stem": "file name without its extension",
     "name": "file name with its extension",
     "ext": "extension without its dot",
+    "key": "what the files of a group share: what {key} stands for in `inputs`",
     "rule": "name of the rule",
     "date": "day the picture was processed, as YYYY-MM-DD",
     "width": "width of the result in pixels",
@@ -117,10 +118,6 @@ def _tokens(text: str) -> list[str | Field]:
 
 
 def _field(name: str) -> Field:
-    if name == "key":
-        raise UnfitError(
-            "{key} belongs to steps with several inputs, which this version does not have yet", "use {stem}"
-        )
     if name not in FIELDS:
         raise UnfitError(f"{{{name}}} is not a field", suggest(f"{{{name}}}", [f"{{{field}}}" for field in FIELDS]))
     return Field(name)
@@ -156,8 +153,11 @@ def _check(tokens: list[str | Field], parts: tuple[Component, ...]) -> None:
         raise UnfitError("the template names a folder and no file", "end it with a file name such as {stem}.{ext}")
     if (".",) in parts[:-1] or ("..",) in parts:
         raise UnfitError('"." or ".." stands behind a field', "move it before the first field, or remove it")
-    if not {Field("stem"), Field("name")} & set(tokens):
-        raise UnfitError("every picture would be written to the same file", "put {stem} or {name} into it")
+    if not {Field("stem"), Field("name"), Field("key")} & set(tokens):
+        raise UnfitError(
+            "every picture would be written to the same file",
+            "put {stem} or {name} into it, or {key} if the rule has inputs",
+        )
     _check_ending(parts[-1])
 
 

@@ -12,7 +12,7 @@ import errno
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
 from watchdog.events import (
@@ -21,6 +21,7 @@ from watchdog.events import (
     DirMovedEvent,
     FileClosedEvent,
     FileCreatedEvent,
+    FileDeletedEvent,
     FileModifiedEvent,
     FileMovedEvent,
     FileSystemEvent,
@@ -42,6 +43,7 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
+_WITH_DELETIONS = [*_EVENTS, FileDeletedEvent]
 
 
 def flood_threshold() -> int:
@@ -100,26 +102,42 @@ class Hints:
 class _Handler(FileSystemEventHandler):
     """Notes what happened and returns: watchdog calls it under its own lock, and an exception here would kill it."""
 
-    def __init__(self, root: str, hints: Hints) -> None:
+    def __init__(self, root: str, hints: Hints, *, deletions: bool) -> None:
         self._root = root
         self._hints = hints
+        self._deletions = deletions
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.is_directory:
             self._hints.folder(self._root, grown=not isinstance(event, DirDeletedEvent))
             return
         moved = isinstance(event, FileMovedEvent)
-        path = str(event.dest_path if moved else event.src_path)
+        self._hint(str(event.dest_path if moved else event.src_path), moved or isinstance(event, FileClosedEvent))
+        if moved and self._deletions:
+            self._hint(str(event.src_path), closed=False)
+
+    def _hint(self, path: str, closed: bool) -> None:
         relative = path.removeprefix(self._root).lstrip("/")
         if path.startswith(f"{self._root}/") and not any(map(ignored, relative.split("/"))):
-            self._hints.file(self._root, relative, closed=moved or isinstance(event, FileClosedEvent))
+            self._hints.file(self._root, relative, closed=closed)
 
 
 class Watcher:
-    """One observer a watched folder. `complain` gets a line for the user when a folder cannot be watched."""
+    """One observer a watched folder. `complain` gets a line for the user when a folder cannot be watched.
 
-    def __init__(self, roots: Iterable[tuple[str, bool]], hints: Hints, complain: Callable[[str], None]) -> None:
+    In the folders `deletions`, a file that goes away is a hint too.
+    """
+
+    def __init__(
+        self,
+        roots: Iterable[tuple[str, bool]],
+        hints: Hints,
+        complain: Callable[[str], None],
+        *,
+        deletions: Container[str] = (),
+    ) -> None:
         self._roots = dict(roots)
+        self._deletions = deletions
         self._hints = hints
         self._complain = complain
         self._observers: dict[str, tuple[BaseObserver, int]] = {}
@@ -167,7 +185,12 @@ class Watcher:
     def _watch(self, root: str, inode: int, recursive: bool) -> None:
         observer = Observer()
         try:
-            observer.schedule(_Handler(root, self._hints), root, recursive=recursive, event_filter=_EVENTS)
+            deletions = root in self._deletions
+            handler, events = (
+                _Handler(root, self._hints, deletions=deletions),
+                _WITH_DELETIONS if deletions else _EVENTS,
+            )
+            observer.schedule(handler, root, recursive=recursive, event_filter=events)
             observer.start()
         except OSError as error:
             _close_abandoned(error)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from daemon import findings, snapshot
 from daemon.answers import ago, open_ledger
+from daemon.groups import places_of
 from daemon.ledger import Ledger
 from daemon.match import IGNORED, ignored, matches
-from daemon.model import Config, Job, Rule, State
+from daemon.model import Config, Fingerprint, Job, Member, Rule, State
 from daemon.scan import fingerprint_of
 from kernels.chain import describe
 
@@ -44,9 +46,8 @@ def _known(config: Config, ledger: Ledger, full: str, places: list[tuple[Rule, s
         jobs = ledger.jobs(ids=[record.job])
     else:
         found = {job.id: job for _, root, relative in places for job in ledger.of_source(root, relative)}
-        jobs = list(found.values())
-        if not jobs:
-            jobs = _of_other_roots(ledger, full)
+        found |= {job.id: job for job in ledger.of_member(full)}
+        jobs = sorted(found.values(), key=lambda job: job.id) or _of_other_roots(ledger, full)
     for job in jobs:
         lines += _tell(config, ledger, job)
     return lines
@@ -61,8 +62,12 @@ def _of_other_roots(ledger: Ledger, full: str) -> list[Job]:
 def _tell(config: Config, ledger: Ledger, job: Job) -> list[str]:
     rule = config.rules_by_name().get(job.rule)
     steps = describe(rule.chain) if rule else "this rule is no longer in the configuration"
+    members = ledger.members([job.id]).get(job.id, ())
     size = f"{job.fingerprint.size:,} bytes"
-    lines = [f"{job.path}: job {job.id}, {job.state.value}.", f"  rule {job.rule}: {steps}", f"  version: {size}"]
+    what = f"group {job.relative} in {job.root}" if members else job.path
+    lines = [f"{what}: job {job.id}, {job.state.value}.", f"  rule {job.rule}: {steps}", f"  version: {size}"]
+    lines += [_member(member) for member in members]
+    lines += [f"  lacks {job.lacks}"] if job.lacks and job.state is State.WAITING else []
     lines += [f"  {ago(when)}  {state.value}: {reason}" for when, state, reason in ledger.history(job.id)]
     if (measured := ledger.measured([job.id]).get(job.id)) is not None:
         chain = findings.chain_of(measured.steps)
@@ -70,19 +75,30 @@ def _tell(config: Config, ledger: Ledger, job: Job) -> list[str]:
         lines += [f"  measured {line}" for line in told]
     if job.output is not None:
         lines.append(f"  output: {job.output}" + ("" if os.path.lexists(job.output) else " (no longer there)"))
-    return [*lines, *_next(config, job, rule)]
+    return [*lines, *_next(config, job, rule, members)]
 
 
-def _next(config: Config, job: Job, rule: Rule | None) -> list[str]:
+def _member(member: Member) -> str:
+    fixed = ", in every group" if member.fixed else ""
+    there = "" if os.path.lexists(member.path) else " (no longer there)"
+    return f"  {member.role}: {member.path}, {member.fingerprint.size:,} bytes{fixed}{there}"
+
+
+def _next(config: Config, job: Job, rule: Rule | None, members: Sequence[Member]) -> list[str]:
     """What will happen now, and what the user can do."""
+    if job.state is State.FAILED and job.lacks is not None:
+        return ["  next: see to its files as said above; a new job is then made by itself"]
     if job.state is State.FAILED:
         return [f"  next: mend the file and drop it again, or `darkroom retry {job.id}`"]
     if job.state in (State.SKIPPED, State.CANCELLED):
         return [f"  next: nothing, unless its content changes or you say `darkroom retry {job.id}`"]
     if job.state is not State.WAITING:
-        return [*_changed_since(job)]
+        versions = [(member.path, member.fingerprint) for member in members] or [(job.path, job.fingerprint)]
+        return [line for path, version in versions for line in _changed_since(path, version)]
     if rule is None:
         return ["  next: nothing, until a rule of that name is back in the configuration"]
+    if job.lacks is not None:
+        return ["  next: it starts by itself once nothing is missing, while a daemon runs"]
     if not snapshot.alive(config.state_dir):
         return ["  next: it is taken when a daemon runs: `darkroom run`"]
     live = snapshot.read(config.state_dir)
@@ -94,17 +110,21 @@ def _next(config: Config, job: Job, rule: Rule | None) -> list[str]:
     return [f"  next: tried again in {left:.0f} s" if left > 0 else "  next: it is in the queue"]
 
 
-def _changed_since(job: Job) -> list[str]:
+def _changed_since(path: str, version: Fingerprint) -> list[str]:
     try:
-        same = fingerprint_of(Path(job.path).stat()) == job.fingerprint
+        same = fingerprint_of(Path(path).stat()) == version
     except OSError:
-        return ["  the source is no longer there"]
-    return [] if same else ["  the file has changed since: a new job takes the new content once it is still"]
+        return [f"  {path} is no longer there"]
+    return [] if same else [f"  {path} has changed since: a new job takes the new content once it is still"]
 
 
 def _unknown(config: Config, full: str, places: list[tuple[Rule, str, str]]) -> list[str]:
     if not os.path.lexists(full):
         return ["  There is no such file."]
+    if fixed := [(rule, each.role) for rule in config.rules for each in rule.inputs if str(each.fixed) == full]:
+        return [
+            f"  It is the {role} of every group of rule {rule.name}, which has made none yet." for rule, role in fixed
+        ]
     if not places:
         folders = sorted({str(folder) for rule in config.rules for folder in rule.watch})
         return ["  It lies in no watched folder. Those are:", *(f"    {folder}" for folder in folders)]
@@ -120,7 +140,11 @@ def _verdict(config: Config, rule: Rule, full: str, relative: str) -> str:
         return "takes nothing from subfolders (recursive: false)"
     if not matches(rule.match, relative):
         return f"takes only {', '.join(rule.match)}"
+    if rule.inputs and not (found := list(places_of(rule.inputs, relative))):
+        patterns = ", ".join(f"{each.pattern.text} ({each.role})" for each in rule.inputs if each.pattern)
+        return f"takes files like {patterns}; this is none of them, rename it"
     if not snapshot.alive(config.state_dir):
         return "would take it, but no daemon runs: `darkroom run`"
     age = time.time() - Path(full).stat().st_mtime
-    return f"will take it once it has been still for {config.settle:g} s (last changed {max(0.0, age):.1f} s ago)"
+    role = f" as {found[0][0].role} of {found[0][1].name}" if rule.inputs else ""
+    return f"will take it{role} once it has been still for {config.settle:g} s (last changed {max(0.0, age):.1f} s ago)"

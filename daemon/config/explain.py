@@ -11,7 +11,6 @@ from pydantic_core import ErrorDetails
 
 from daemon.config.faults import Fault, Where, dotted
 from daemon.config.shapes import (
-    LATER,
     ConfigShape,
     EncodeShape,
     MoveShape,
@@ -21,7 +20,7 @@ from daemon.config.shapes import (
     TasksShape,
     WhenShape,
 )
-from daemon.config.types import FORMS, MAX_WORKERS, InnerError
+from daemon.config.types import FORMS, MAX_WORKERS, InnerError, KeyFault
 from daemon.config.yaml_source import Document
 from daemon.unfit import UnfitError
 from kernels.parameters import show, suggest
@@ -60,7 +59,7 @@ def faults_of(error: ErrorDetails, document: Document) -> Iterator[Fault]:
     if isinstance(cause, InnerError):
         for fault in cause.faults:
             path = (*where, *fault.path)
-            at_key = where[-1] == "steps" and _unknown_in_steps(fault.path)
+            at_key = isinstance(fault, KeyFault) or (where[-1] == "steps" and _unknown_in_steps(fault.path))
             yield fault_at(document, path, (fault.problem, fault.remedy), at_key)
     elif isinstance(cause, UnfitError):
         yield fault_at(document, where, (cause.problem, cause.remedy))
@@ -117,8 +116,6 @@ def _bounds(error: ErrorDetails, where: Where) -> Words:
 
 def _unknown_key(where: Where) -> Words:
     key = where[-1]
-    if key in LATER:
-        return "this version of darkroom does not have it yet", "remove it"
     return f"{show(key)} is not a key here", suggest(key, _shape(where[:-1]).model_fields)
 
 

@@ -6,8 +6,19 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
+from daemon.config import roles
 from daemon.config.types import (
     DEFAULT_STATE_DIR,
     FORMS,
@@ -17,6 +28,7 @@ from daemon.config.types import (
     Hang,
     Idle,
     InnerError,
+    Inputs,
     Memory,
     Name,
     PathTemplate,
@@ -37,6 +49,7 @@ from daemon.model import (
     DEFAULT_MATCH,
     Conditions,
     EncodeOptions,
+    Input,
     OnConflict,
     Rule,
     RuntimeOptions,
@@ -49,10 +62,6 @@ from kernels.chain import Fault as StepFault
 from kernels.chain import task_of
 from kernels.measuring import series_of
 from kernels.spec import operators
-
-# Keys that are planned with the steps they belong to: told apart from typing errors.
-LATER = ("inputs",)
-
 
 _RUNTIME = RuntimeOptions()
 _ENCODE = EncodeOptions()
@@ -169,6 +178,12 @@ class RuleShape(Shape):
     )
     when: WhenShape = Field(default=WhenShape(), description="Conditions on the decoded picture; others are skipped.")
     steps: Steps = Field(examples=["[grayscale]"])
+    inputs: Inputs = Field(
+        default=(),
+        validate_default=True,
+        json_schema_extra={"default": {}},
+        description="For a task of several pictures: a pattern or a file for each role.",
+    )
     report: Folder | None = Field(default=None, description="Folder of the report of a rule that measures.")
     output: PathTemplate | None = Field(
         default=None,
@@ -191,6 +206,15 @@ class RuleShape(Shape):
             raise InnerError(StepFault((), problem, f"remove {info.field_name}, or see `darkroom operators` for tasks"))
         return value
 
+    @field_validator("inputs", mode="wrap")
+    @classmethod
+    def _inputs_fit_the_task(
+        cls, raw: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> tuple[Input, ...]:
+        inputs: tuple[Input, ...] = () if raw == () else read(raw)
+        roles.check(inputs, info.data, given=raw != ())
+        return inputs
+
     @field_validator("report")
     @classmethod
     def _report_has_numbers(cls, report: Path | None, info: ValidationInfo) -> Path | None:
@@ -203,9 +227,11 @@ class RuleShape(Shape):
     @classmethod
     def _output_is_elsewhere(cls, output: Template | None, info: ValidationInfo) -> Template | None:
         if output is not None:
+            roles.check_output(output, info.data)
             _keep_apart(output, info, "the rule would overwrite its own source")
         elif "report" in info.data and info.data["report"] is None:
-            missing = "add output: outbox/{dir}/{stem}.{ext}"
+            grouped = bool(info.data.get("inputs"))
+            missing = f"add output: outbox/{'{key}.png' if grouped else '{dir}/{stem}.{ext}'}"
             measures = bool(series_of(info.data.get("steps", ())))
             remedy = f"{missing}, or report: outbox/{info.data.get('name', 'report')}" if measures else missing
             raise InnerError(StepFault((), "it is missing", remedy))
@@ -215,6 +241,7 @@ class RuleShape(Shape):
     @classmethod
     def _source_goes_elsewhere(cls, source: str | SourceShape, info: ValidationInfo) -> str | SourceShape:
         if isinstance(source, SourceShape):
+            roles.check_move(source.move.to, info.data)
             _keep_apart(source.move.to, info, "the source would be moved to where it is", ("move", "to"))
             output = info.data.get("output")
             if isinstance(output, Template) and output.same_place(source.move.to):
@@ -244,6 +271,7 @@ class RuleShape(Shape):
             publishes=self.output is not None,
             preview=self.preview,
             trace=self.trace,
+            inputs=self.inputs,
         )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, ValidationInfo, WithJsonSchema
 
 from daemon.config.values import MEMORY, PICTURE_SIZE, duration
+from daemon.model import Input
+from daemon.patterns import KEY, Pattern, check_fixed
 from daemon.template import Template
 from daemon.unfit import UnfitError, absolute
 from kernels.chain import Chain, ChainError, parse_chain
@@ -32,6 +35,11 @@ class InnerError(ValueError):
     def __init__(self, *faults: StepFault) -> None:
         super().__init__(", ".join(map(str, faults)))
         self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFault(StepFault):
+    """A fault whose place is the key that ends its path, not the value."""
 
 
 def _base(info: ValidationInfo) -> Path:
@@ -59,6 +67,35 @@ def _steps(raw: object) -> Chain:
         return parse_chain(raw)
     except ChainError as error:
         raise InnerError(*error.faults) from None
+
+
+def _inputs(raw: object, info: ValidationInfo) -> tuple[Input, ...]:
+    if raw is None and info.field_name == "inputs":
+        raw = {}
+    if not isinstance(raw, dict):
+        raise UnfitError(f"{show(raw)} is not a mapping", 'write one line for each role, as in near: "{key}.near.*"')
+    found, faults = list[Input](), list[StepFault]()
+    for role, value in raw.items():
+        try:
+            found.append(_input(role, value, _base(info)))
+        except UnfitError as error:
+            faults.append(StepFault((role,), error.problem, error.remedy))
+    if faults:
+        raise InnerError(*faults)
+    return tuple(found)
+
+
+def _input(role: str, raw: object, base: Path) -> Input:
+    if isinstance(raw, dict):
+        raise UnfitError("without quotes, text that starts with { is a mapping to YAML", f'write "{KEY}.{role}.*"')
+    if not isinstance(raw, str):
+        raise UnfitError(f"{show(raw)} is not text", f'write a pattern such as "{KEY}.{role}.*", or a file')
+    if KEY in raw:
+        return Input(role, Pattern.parse(raw))
+    if not raw.strip():
+        raise UnfitError("the pattern is empty", f'write one such as "{KEY}.{role}.*", or name a file')
+    check_fixed(raw)
+    return Input(role, fixed=Path(absolute(raw, base)))
 
 
 def _kept(raw: object) -> object:
@@ -97,4 +134,5 @@ Watch: TypeAlias = Annotated[
 ]
 Name: TypeAlias = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 Steps: TypeAlias = Annotated[Chain, PlainValidator(_steps, json_schema_input_type=list[Any])]
+Inputs: TypeAlias = Annotated[tuple[Input, ...], PlainValidator(_inputs, json_schema_input_type=dict[str, str])]
 SourceWord: TypeAlias = Annotated[str, BeforeValidator(_kept), WithJsonSchema({"enum": ["keep", "delete"]})]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from daemon.errors import BlockedError
-from daemon.ledger import measurements
+from daemon.ledger import measurements, members
 from daemon.ledger.database import Database, numbers, text
+from daemon.ledger.jobs import COLUMNS, job_of
 from daemon.ledger.measurements import MeasuredPictures
-from daemon.ledger.questions import COLUMNS, Questions, job_of
+from daemon.ledger.questions import Questions
 from daemon.ledger.values import (
     ASKED_AGAIN,
     BEFORE,
@@ -71,22 +72,34 @@ class Ledger(Questions):
 
     # -- arriving ------------------------------------------------------------------------------------------------
 
-    def add(self, arrivals: Sequence[Arrival]) -> None:
-        """Enter new jobs as waiting; an older version of the same file still waiting is skipped, as replaced."""
-        now = self._clock()
-        insert = (
-            "INSERT INTO jobs (rule, root, relative, size, mtime_ns, inode, state, reason, created, updated)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?)"
-        )
+    def add(self, arrivals: Sequence[Arrival]) -> list[int]:
+        """Enter new jobs as waiting; an older version of the same file still waiting is skipped, as replaced.
+
+        Their ids, in the same order.
+        """
+        ids = list[int]()
 
         def enter(db: sqlite3.Connection) -> None:
+            ids.clear()
             for new in arrivals:
                 self._supersede(db, new)
-                key = (new.rule, text(new.root), text(new.relative), *numbers(new.fingerprint))
-                cursor = db.execute(insert, (*key, State.WAITING.value, new.reason, now, now))
-                _remember(db, cursor.lastrowid, now, State.WAITING, new.reason)
+                ids.append(self._enter(db, new))
 
         self._write(enter)
+        return ids
+
+    def _enter(self, db: sqlite3.Connection, new: Arrival) -> int:
+        now, reason, lacks = self._clock(), _printable(new.reason), new.lacks and _printable(new.lacks)
+        key = (new.rule, text(new.root), text(new.relative), *numbers(new.fingerprint))
+        cursor = db.execute(
+            "INSERT INTO jobs (rule, root, relative, size, mtime_ns, inode, state, reason, created, updated, lacks)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            (*key, State.WAITING.value, reason, now, now, lacks),
+        )
+        assert cursor.lastrowid is not None
+        members.remember(db, cursor.lastrowid, new.members)
+        _remember(db, cursor.lastrowid, now, State.WAITING, reason)
+        return cursor.lastrowid
 
     def _supersede(self, db: sqlite3.Connection, new: Arrival) -> None:
         rows = db.execute(
@@ -99,11 +112,14 @@ class Ledger(Questions):
     # -- working -------------------------------------------------------------------------------------------------
 
     def claim(self, rules: Sequence[str], limit: int, reason: str) -> list[Job]:
-        """Take up to `limit` waiting jobs of these rules that are due, oldest first, and mark them running."""
+        """Take up to `limit` waiting jobs of these rules that are due, oldest first, and mark them running.
+
+        A group that is not whole is not among them.
+        """
         marks = ",".join("?" * len(rules))
         sql = (
-            f"SELECT {COLUMNS} FROM jobs WHERE state = 'waiting' AND not_before <= ? AND rule IN ({marks})"
-            " ORDER BY id LIMIT ?"
+            f"SELECT {COLUMNS} FROM jobs WHERE state = 'waiting' AND lacks IS NULL AND not_before <= ?"
+            f" AND rule IN ({marks}) ORDER BY id LIMIT ?"
         )
         jobs = list[Job]()
 
@@ -216,7 +232,7 @@ def _printable(reason: str) -> str:
     return reason if reason.isascii() else reason.encode(errors="backslashreplace").decode()
 
 
-def _remember(db: sqlite3.Connection, job: int | None, now: float, state: State, reason: str) -> None:
+def _remember(db: sqlite3.Connection, job: int, now: float, state: State, reason: str) -> None:
     db.execute("INSERT INTO history VALUES (?,?,?,?)", (job, now, state.value, reason))
 
 

@@ -153,3 +153,21 @@ def m011_tasks(connection: sqlite3.Connection) -> None:
     """What is worth knowing of a finished task, as JSON; the wish to cancel a running job, which the daemon heeds."""
     connection.execute("CREATE TABLE records (job INTEGER PRIMARY KEY, record TEXT NOT NULL)")
     connection.execute("ALTER TABLE jobs ADD COLUMN cancel INTEGER NOT NULL DEFAULT 0")
+
+
+@migration
+def m012_groups(connection: sqlite3.Connection) -> None:
+    """Groups of files: which belong to a job, and what one that is not whole `lacks`. Such a job is in no queue."""
+    connection.execute(
+        """
+        CREATE TABLE members (
+            job INTEGER NOT NULL, role TEXT NOT NULL, path NOT NULL,
+            size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, fixed INTEGER NOT NULL
+        )"""
+    )
+    connection.execute("CREATE INDEX members_by_job ON members (job)")
+    connection.execute("CREATE INDEX members_by_path ON members (path)")
+    connection.execute("ALTER TABLE jobs ADD COLUMN lacks TEXT")
+    connection.execute("DROP INDEX jobs_queue")
+    connection.execute("CREATE INDEX jobs_queue ON jobs (id) WHERE state = 'waiting' AND lacks IS NULL")
+    connection.execute("CREATE INDEX jobs_incomplete ON jobs (rule) WHERE state = 'waiting' AND lacks IS NOT NULL")

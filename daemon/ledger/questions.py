@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from daemon.ledger import measurements
+from daemon.ledger import measurements, members
 from daemon.ledger.database import Database, chunks, path_of, text
+from daemon.ledger.jobs import COLUMNS, job_of
 from daemon.ledger.measurements import MeasuredPictures
 from daemon.ledger.values import Intent, Measured, OutputRecord
 from daemon.model import EarlierResult, Fingerprint, Job, Member, State
-
-COLUMNS = (
-    "id, rule, root, relative, size, mtime_ns, inode, state, reason, attempts, not_before, output, device,"
-    " created, updated"
-)
 
 
 class Questions:
@@ -134,6 +130,34 @@ class Questions:
             found.setdefault(rule, {})[State(state)] = number
         return found
 
+    # -- groups --------------------------------------------------------------------------------------------------
+
+    def members(self, jobs: Sequence[int]) -> dict[int, tuple[Member, ...]]:
+        """The files of each of these jobs, in the order of the rule's inputs; jobs of one file are absent."""
+        return members.of_jobs(self._database, jobs)
+
+    def of_member(self, path: str) -> list[Job]:
+        """Every job of a group that a file has belonged to, oldest first."""
+        return members.jobs_with(self._database, path)
+
+    def newest_groups(self, rule: str, root: str, names: Sequence[str]) -> dict[str, Job]:
+        """The newest job of each of these groups; those without one, or gone since, are absent."""
+        return members.newest(self._database, rule, root, names)
+
+    def waiting_groups(self, rule: str, root: str) -> list[str]:
+        """The names of a rule's jobs that wait, below a watched folder."""
+        return members.waiting(self._database, rule, root)
+
+    def incomplete(self) -> dict[str, int]:
+        """By rule, how many jobs wait for files that are not there; rules without any are absent."""
+        return members.incomplete(self._database)
+
+    def incomplete_jobs(self, rule: str, limit: int) -> list[Job]:
+        """Jobs of a rule that wait for files that are not there, oldest first."""
+        return members.incomplete_jobs(self._database, rule, limit)
+
+    # -- measurements --------------------------------------------------------------------------------------------
+
     def measured(self, jobs: Sequence[int]) -> dict[int, Measured]:
         """What each of these jobs measured; those that measured nothing are absent."""
         return measurements.of_jobs(self._database, jobs)
@@ -145,9 +169,6 @@ class Questions:
             marks = ",".join("?" * len(chunk))
             found |= dict(self._read(f"SELECT job, record FROM records WHERE job IN ({marks})", tuple(chunk)))
         return found
-
-    def members(self, jobs: Sequence[int]) -> dict[int, tuple[Member, ...]]:
-        return {}
 
     def cancel_asked(self, job: int) -> bool:
         """Whether a user wishes this running job to be cancelled."""
@@ -165,9 +186,3 @@ class Questions:
         """How many done jobs of a rule ran on each device."""
         sql = "SELECT device, count(*) FROM jobs WHERE rule = ? AND state = 'done' AND device NOT NULL GROUP BY device"
         return dict(self._read(sql, (rule,)))
-
-
-def job_of(row: Sequence[Any]) -> Job:
-    identity = (row[0], row[1], path_of(row[2]), path_of(row[3]), Fingerprint(*row[4:7]))
-    output = None if row[11] is None else path_of(row[11])
-    return Job(*identity, State(row[7]), row[8], row[9], row[10], output, row[12], row[13], row[14])

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daemon.errors import DarkroomError
-from daemon.model import Fingerprint, State
+from daemon.model import Fingerprint, Member, State
 
 NEXT: Mapping[State, tuple[State, ...]] = {
-    State.WAITING: (State.RUNNING, State.SKIPPED, State.CANCELLED),
+    State.WAITING: (State.RUNNING, State.FAILED, State.SKIPPED, State.CANCELLED),
     State.RUNNING: (State.DONE, State.FAILED, State.SKIPPED, State.WAITING, State.CANCELLED),
     State.FAILED: (State.WAITING,),
     State.SKIPPED: (State.WAITING,),
     State.CANCELLED: (State.WAITING,),
     State.DONE: (),
 }
-"""The named transitions; there are no others."""
+"""The named transitions; there are no others. Only a group that can be no job fails without having run."""
 
 BEFORE = {to: tuple(state for state, after in NEXT.items() if to in after) for to in State}
 
@@ -60,13 +60,18 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A settled file that a rule matched and that has no job yet."""
+    """A settled file, or group of files, that a rule matched and that has no job yet.
+
+    `members` are the files of a group; `lacks` says what it waits for, and a job that lacks anything is never claimed.
+    """
 
     rule: str
     root: str
     relative: str
     fingerprint: Fingerprint
     reason: str
+    members: tuple[Member, ...] = ()
+    lacks: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ class Try:
     def _members(self) -> tuple[Member, ...]:
         job = self._work.job
         alone = Member(self._task.inputs[0], job.path, job.fingerprint)
-        return self._host.ledger.members([job.id]).get(job.id, (alone,))
+        members = self._host.ledger.members([job.id]).get(job.id, (alone,))
+        return tuple(sorted(members, key=lambda member: self._task.inputs.index(member.role)))
 
     def _order(self, members: tuple[Member, ...]) -> Run:
         (step,), card = self._work.rule.chain, self._card

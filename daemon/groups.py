@@ -1,0 +1,80 @@
+"""A group of files: put together from what was found, with what is missing and what stands there twice. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from daemon.model import Fingerprint, Input, Member
+from daemon.patterns import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What there is of a group. `missing`: roles without a file. `trouble`: why it can be no job, and the remedy."""
+
+    place: Place
+    members: tuple[Member, ...]
+    missing: tuple[Input, ...] = ()
+    trouble: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its place below the watched folder."""
+        return self.place.name
+
+    @property
+    def own(self) -> tuple[Member, ...]:
+        """The files that are its alone: without them there is no group."""
+        return tuple(member for member in self.members if not member.fixed)
+
+    @property
+    def lacks(self) -> str | None:
+        """What keeps it from being a job, in words; None if nothing does."""
+        return self.trouble or (", and ".join(_missing(each, self.place) for each in self.missing) or None)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """One fingerprint for all of it, so that a file changed, added or taken away makes it a new version."""
+        told = [(m.role, m.path, m.fingerprint.size, m.fingerprint.mtime_ns, m.fingerprint.inode) for m in self.members]
+        parts = repr((sorted(told), [each.role for each in self.missing], self.trouble))
+        digest = hashlib.sha256(parts.encode(errors="surrogateescape")).digest()
+        versions = [member.fingerprint for member in self.members]
+        size, latest = sum(v.size for v in versions), max((v.mtime_ns for v in versions), default=0)
+        return Fingerprint(size, latest, int.from_bytes(digest[:8], "big") >> 1)  # SQLite's integers have a sign
+
+
+def _missing(wanted: Input, place: Place) -> str:
+    if wanted.pattern is None:
+        return f"{wanted.role}: the file {wanted.fixed}"
+    return f"{wanted.role}: a file like {wanted.pattern.example(place)}"
+
+
+def places_of(inputs: Sequence[Input], relative: str) -> Iterator[tuple[Input, Place]]:
+    """Every role and group that a file below the watched folder belongs to; more than one is trouble."""
+    for each in inputs:
+        if each.pattern is not None and (place := each.pattern.place_of(relative)) is not None:
+            yield each, place
+
+
+def compose(inputs: Sequence[Input], place: Place, found: Mapping[str, Sequence[Member]], root: str) -> Group:
+    """The group at a place from the files `found` for each role."""
+    members = tuple(member for each in inputs for member in found.get(each.role, ()))
+    missing = tuple(each for each in inputs if not found.get(each.role))
+    trouble = next(_troubles(inputs, place, found, root), None)
+    return Group(place, members, missing, trouble)
+
+
+def _troubles(inputs: Sequence[Input], place: Place, found: Mapping[str, Sequence[Member]], root: str) -> Iterator[str]:
+    for role, members in found.items():
+        names = sorted(member.path.removeprefix(f"{root}/") for member in members)
+        if len(names) > 1:
+            yield f"two files for {role}, {names[0]} and {names[1]}; take one of them away, or rename it"
+        for name in names if not any(member.fixed for member in members) else ():
+            for other, elsewhere in places_of(inputs, name):
+                if (other.role, elsewhere) != (role, place):
+                    yield (
+                        f"{name} is both {role} of {place.name} and {other.role} of {elsewhere.name};"
+                        " rename it, or make the patterns under `inputs` narrower"
+                    )

@@ -1,0 +1,21 @@
+"""A job as a row of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from daemon.ledger.database import path_of
+from daemon.model import Fingerprint, Job, State
+
+COLUMNS = (
+    "id, rule, root, relative, size, mtime_ns, inode, state, reason, attempts, not_before, output, device,"
+    " created, updated, lacks"
+)
+
+
+def job_of(row: Sequence[Any]) -> Job:
+    """The job from a row of COLUMNS."""
+    identity = (row[0], row[1], path_of(row[2]), path_of(row[3]), Fingerprint(*row[4:7]))
+    output = None if row[11] is None else path_of(row[11])
+    return Job(*identity, State(row[7]), row[8], row[9], row[10], output, *row[12:16])
