@@ -33,12 +33,14 @@ class WorkerDied(Exception):
 class WorkerProcess:
     """A child that loads PyTorch and then follows orders. `log` is the file its standard error goes to.
 
+    `threads` are those PyTorch may use, `nice` is added to the priority number: 19 yields to everybody.
     `device` is what it computes on, None until PyTorch is loaded; `heard` when it last said anything, monotonic.
     Raises BlockedError if it cannot be started.
     """
 
-    def __init__(self, options: TaskOptions, threads: int, log: Path) -> None:
-        command = [sys.executable, "-P", "-m", "daemon.tasks.worker", options.device, str(threads), str(options.memory)]
+    def __init__(self, options: TaskOptions, threads: int, log: Path, *, nice: int = 0) -> None:
+        numbers = [str(threads), str(options.memory), str(nice)]
+        command = [sys.executable, "-P", "-m", "daemon.tasks.worker", options.device, *numbers]
         self._log = log
         self._lines = deque[bytes]()
         self._rest = b""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from daemon.tasks.host import TaskHost
 
 
+NICE = 10
+"""Pictures on the fast lane go first: a task has time, and a mosaic that waits has a user who does."""
+
+
 class Slot:
     """Works off one task after another. `threads` are those that PyTorch may use."""
 
@@ -40,7 +44,7 @@ class Slot:
         if self._worker is None or not self._worker.alive:
             self._end_worker()
             make_folder(self._host.folder)
-            self._worker = WorkerProcess(self._host.config.tasks, self._threads, self._log)
+            self._worker = WorkerProcess(self._host.config.tasks, self._threads, self._log, nice=NICE)
         return self._worker
 
     def _end_worker(self) -> None:

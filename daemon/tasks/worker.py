@@ -1,4 +1,4 @@
-"""The child that runs tasks: `python -m daemon.tasks.worker DEVICE THREADS MEMORY`. The one process that loads torch.
+"""The child that runs tasks: `python -m daemon.tasks.worker DEVICE THREADS MEMORY NICE`. The one process that loads torch.
 
 Orders come on standard input, reports go to what was standard output, both as lines (messages.py); what a task prints
 goes to standard error. It ends when its input does: a daemon that is killed leaves nobody at work. The system is told
@@ -26,9 +26,8 @@ from kernels.tasks import TaskRefused
 
 HEARTBEAT = 1.0
 """Seconds between two signs of life."""
-NICE = 10
-"""Pictures on the fast lane go first: a task has time, and a mosaic that waits has a user who does."""
 OOM_SCORE = 600
+"""Of 1000, added to what the kernel makes of a process when memory runs out and one must go."""
 
 
 class Worker:
@@ -107,9 +106,9 @@ def _in_a_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _yield_to_others(memory: int) -> None:
+def _yield_to_others(memory: int, nice: int) -> None:
     with contextlib.suppress(OSError):
-        os.nice(NICE)
+        os.nice(nice)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     if memory:
@@ -127,10 +126,10 @@ def _device(name: str) -> torch.device:
 def main() -> None:
     """Serve the daemon that started this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which then ends us in good order
-    device, threads, memory = sys.argv[1:4]
+    device, threads, memory, nice = sys.argv[1:5]
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    _yield_to_others(int(memory))
+    _yield_to_others(int(memory), int(nice))
     # Always the same number: sums depend on how they are split, and a task taken up again must give the same picture.
     torch.set_num_threads(int(threads))
     Worker(sys.stdin.buffer, reports, _device(device)).serve()
