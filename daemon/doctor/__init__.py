@@ -63,6 +63,7 @@ def _halves(line: str) -> tuple[str, str]:
 
 def _examined(config: Config | None) -> Iterator[Finding]:
     yield from _area("devices", "devices", config)
+    yield from _area("tasks", "tasks", config)
     yield from _area("formats", "codecs")
     if config is not None:
         yield from _area("folders", "folders", config)

@@ -51,7 +51,7 @@ def _graphs(config: Config, engine: Engine) -> Iterator[Finding]:
         return  # told above
     if runtime.choice:
         yield note(area, "", runtime.choice)
-    for rule in config.rules:
+    for rule in [rule for rule in config.rules if not rule.is_task]:
         if (graph := store.find(rule.chain)) is None:
             yield note(area, rule.name, "its graph is not compiled yet; `darkroom run` does so when it starts")
             continue

@@ -13,7 +13,7 @@ AREA = "packages"
 RUNTIME, GPU_RUNTIME = "onnxruntime", "onnxruntime-gpu"
 PACKAGES = (
     "jinja2", "numpy", "onnx", GPU_RUNTIME, "onnxscript", "opencv-python-headless", "pillow", "pydantic", "pyyaml",
-    "rich", "simplejpeg", "torch", "watchdog",
+    "rich", "safetensors", "simplejpeg", "torch", "watchdog",
 )  # fmt: skip
 OF_MODULES = {
     "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", RUNTIME: GPU_RUNTIME,

@@ -1,4 +1,4 @@
-"""The child that runs tasks: `python -m daemon.tasks.worker DEVICE THREADS MEMORY NICE`. The one process that loads torch.
+"""The child that runs tasks: `python -m daemon.tasks.worker DEVICE THREADS MEMORY NICE`. The one that loads torch.
 
 Orders come on standard input, reports go to what was standard output, both as lines (messages.py); what a task prints
 goes to standard error. It ends when its input does: a daemon that is killed leaves nobody at work. The system is told
