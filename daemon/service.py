@@ -18,11 +18,12 @@ from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
 from daemon.announcement import announcement
 from daemon.complaints import Complaints
 from daemon.display import Display
-from daemon.errors import BlockedError, DarkroomError
+from daemon.errors import DarkroomError
 from daemon.graphs import Graphs
 from daemon.intake import Intake
 from daemon.ledger import Ledger, Move
 from daemon.model import Config, Job, State, unfinished
+from daemon.patience import GIVE_UP, Patience
 from daemon.pipeline import Pipeline
 from daemon.reporter import Reporter
 from daemon.runtime import Runtime
@@ -39,10 +40,6 @@ REPORT_WITHIN = 10.0
 """Seconds that a stop waits for a report that is being written."""
 REST_AFTER = 2.0
 """Seconds without work after which memory is given back."""
-GIVE_UP = 15.0
-"""Seconds without any progress after which `--once` leaves blocked jobs waiting and says so."""
-HEALED_AFTER = 15.0
-"""Seconds without a complaint of the ledger after which its next trouble is a new one. A try takes up to ten."""
 
 
 class Service:
@@ -58,8 +55,7 @@ class Service:
         self._left = 0
         self._building = False
         self._shown = 0.0
-        self._blocked_since = self._blocked_last = -HEALED_AFTER
-        self._gave_up = False
+        self._patience = Patience(self._complain, self._stop, once=once)
         self._rested = True
         self._reported = False
         self._fatal: list[BaseException] = []
@@ -67,7 +63,7 @@ class Service:
         self._started = time.time()
         folders.make_folder(config.state_dir)
         self._lock = snapshot.DaemonLock(config.state_dir)
-        self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._be_patient)
+        self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._patience)
         self._runtime = Runtime(
             config.runtime.device,
             config.runtime.workers,
@@ -196,11 +192,11 @@ class Service:
     def _exit_status(self) -> int:
         if not self._once:
             return 0
-        if self._gave_up:
+        if self._patience.gave_up:
             self._display.line("gave up on the ledger; nothing is lost, start darkroom again when its disk is well")
         elif self._left and not self._signals:
             self._display.line(f"{self._left} pictures are left waiting; `darkroom jobs` says for what")
-        unwell = self._gave_up or self._left or not self._reported
+        unwell = self._patience.gave_up or self._left or not self._reported
         return 1 if self._tally.counts[State.FAILED] or unwell else 0
 
     # -- parts of the loop ---------------------------------------------------------------------------------------
@@ -271,19 +267,6 @@ class Service:
             return self._pipeline.in_flight
 
     # -- what others call ----------------------------------------------------------------------------------------
-
-    def _be_patient(self, error: BlockedError) -> bool:
-        """The ledger asks whether to try again. With `once` not for ever: a run that cannot go on ends."""
-        self._complain(f"{error}; work goes on by itself")
-        now = time.monotonic()
-        if now - self._blocked_last > HEALED_AFTER:
-            self._blocked_since = now
-        self._blocked_last = now
-        if self._once and now - self._blocked_since > GIVE_UP:
-            self._gave_up = True
-            self._stop.set()  # jobs may be left in the middle by threads that are told no: only a new start mends that
-            return False
-        return not self._stop.wait(1.0)
 
     def _wake(self) -> None:
         self._pipeline.wake()

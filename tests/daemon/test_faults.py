@@ -35,7 +35,7 @@ def instead(*given, **named):
     return real(*given, **named)
 place.{function} = instead
 import daemon.service
-daemon.service.GIVE_UP = 1.0
+daemon.patience.GIVE_UP = daemon.service.GIVE_UP = 1.0
 from daemon.cli import main
 sys.exit(main(sys.argv[1:]))
 """
