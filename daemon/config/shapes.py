@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from daemon.config import roles
+from daemon.config.parts import EncodeShape, RuntimeShape, Shape, Source, SourceShape, WhenShape, policy
 from daemon.config.types import (
     DEFAULT_STATE_DIR,
-    FORMS,
-    MAX_WORKERS,
     Folder,
     InnerError,
     Inputs,
-    Memory,
     Name,
     PathTemplate,
-    Percent,
-    PictureSize,
-    Pixels,
     Rescan,
     Settle,
-    SourceWord,
     Steps,
     Text,
     Watch,
-    Workers,
-    form_of,
 )
-from daemon.model import (
-    DEFAULT_MATCH,
-    Conditions,
-    EncodeOptions,
-    Input,
-    OnConflict,
-    Rule,
-    RuntimeOptions,
-    SourceAction,
-    SourcePolicy,
-)
+from daemon.model import DEFAULT_MATCH, Input, OnConflict, Rule
 from daemon.template import Template
 from kernels.chain import Fault as StepFault
 from kernels.measuring import series_of
@@ -59,91 +30,6 @@ from kernels.spec import operators
 
 # Keys that are planned with the steps they belong to: told apart from typing errors.
 LATER = ("preview", "trace")
-
-
-_RUNTIME = RuntimeOptions()
-_ENCODE = EncodeOptions()
-
-
-class Shape(BaseModel):
-    """A mapping of config.yaml: no other keys, and no value taken for a value of another type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
-
-
-class RuntimeShape(Shape):
-    """`runtime:`"""
-
-    device: Literal["auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx"] = Field(
-        default="auto", description="What computes."
-    )
-    memory: Memory = Field(default=_RUNTIME.memory, description="Bound on decoded pixels in flight, in bytes.")
-    workers: Workers = Field(
-        default="auto", description="Decode and encode threads; auto: the cores this process may use."
-    )
-    max_pixels: PictureSize = Field(
-        default=_RUNTIME.max_pixels, description="Pixels of one picture; larger ones are refused."
-    )
-
-    def build(self) -> RuntimeOptions:
-        """The frozen value."""
-        cores = min(len(os.sched_getaffinity(0)), MAX_WORKERS)
-        workers = cores if self.workers == "auto" else self.workers
-        return RuntimeOptions(self.device, self.memory, workers, self.max_pixels)
-
-
-class WhenShape(Shape):
-    """`when:` of a rule; widths and heights in pixels."""
-
-    min_width: Pixels | None = None
-    min_height: Pixels | None = None
-    max_width: Pixels | None = None
-    max_height: Pixels | None = None
-    color: bool | None = Field(default=None, description="true: colour pictures only; false: grey ones only.")
-
-    @model_validator(mode="after")
-    def _some_picture_fits(self) -> Self:
-        for side, low, high in (
-            ("width", self.min_width, self.max_width),
-            ("height", self.min_height, self.max_height),
-        ):
-            if low and high and low > high:
-                problem = f"no picture fits: {high} is less than min_{side}, {low}"
-                raise InnerError(StepFault((f"max_{side}",), problem, f"give {low} or more"))
-        return self
-
-    def build(self) -> Conditions:
-        """The frozen value."""
-        return Conditions(**self.model_dump())
-
-
-class EncodeShape(Shape):
-    """`encode:` of a rule."""
-
-    jpeg_quality: Percent = _ENCODE.jpeg_quality
-    webp_quality: Percent = _ENCODE.webp_quality
-    webp_lossless: bool = _ENCODE.webp_lossless
-
-    def build(self) -> EncodeOptions:
-        """The frozen value."""
-        return EncodeOptions(**self.model_dump())
-
-
-class MoveShape(Shape):
-    """`move:` of `source:`"""
-
-    to: PathTemplate = Field(examples=["originals/{dir}/{name}"], description="Where the source goes.")
-
-
-class SourceShape(Shape):
-    """`source:` written as a mapping."""
-
-    move: MoveShape = Field(examples=['{to: "originals/{dir}/{name}"}'])
-
-
-Source: TypeAlias = Annotated[
-    Annotated[SourceWord, Tag(FORMS[0])] | Annotated[SourceShape, Tag(FORMS[1])], Discriminator(form_of)
-]
 
 
 class RuleShape(Shape):
@@ -234,7 +120,7 @@ class RuleShape(Shape):
             when=self.when.build(),
             encode=self.encode.build(),
             on_conflict=OnConflict(self.on_conflict),
-            source=_policy(self.source),
+            source=policy(self.source),
             retries=self.retries,
             report=self.report,
             publishes=self.output is not None,
@@ -269,9 +155,3 @@ def _receipts(report: Path | None) -> Template:
 
 def _measurements() -> list[str]:
     return [name for name, operator in operators().items() if operator.measures]
-
-
-def _policy(source: str | SourceShape) -> SourcePolicy:
-    if isinstance(source, SourceShape):
-        return SourcePolicy(SourceAction.MOVE, source.move.to)
-    return SourcePolicy(SourceAction(source))
