@@ -167,7 +167,7 @@ def _whole(jobs: Sequence[Job], *, named: bool) -> list[Job]:
     if named and (broken := [job for job in jobs if job.lacks is not None]):
         job = broken[0]
         raise DarkroomError(
-            f"job {job.id} ({job.relative}): {job.lacks}; a new job starts by itself when that is mended"
+            f"job {job.id} ({job.relative}) is not whole: {job.lacks}; a new job starts by itself once it is"
         )
     return [job for job in jobs if job.lacks is None]
 
@@ -187,6 +187,8 @@ def operators_text(name: str | None) -> str:
 
 def _operator(operator: Any) -> str:
     lines = [f"{operator.name}: {operator.summary}"]
+    if operator.task is not None:
+        lines.append(f"    inputs: {', '.join(operator.task.inputs)}")
     for name, parameter in operator.parameters.items():
         lines.append(f"    {name}: {parameter.describe()}" + (f"; {parameter.doc}" if parameter.doc else ""))
     return "\n".join(lines)

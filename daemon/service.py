@@ -18,6 +18,7 @@ from daemon.complaints import Complaints
 from daemon.display import Display
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
+from daemon.grouping import look_again
 from daemon.intake import Intake
 from daemon.ledger import Ledger
 from daemon.model import Config, Job, SourceAction, State, unfinished
@@ -284,10 +285,7 @@ class Service:
         self._pipeline.wake()
 
     def _look_again(self, job: Job) -> None:
-        members = self._ledger.members([job.id]).get(job.id, ())
-        paths = [member.path for member in members if not member.fixed] or [job.path]
-        for path in paths:
-            self._intake.hints.file(job.root, path.removeprefix(f"{job.root}/"), closed=False)
+        look_again(self._ledger, self._intake.hints, job)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from daemon.errors import OutputRefused
+from daemon.grouping import look_again
 from daemon.ledger import Ledger, Move
-from daemon.model import Input, Job, OnConflict, Rule, SourceAction, SourcePolicy, State
+from daemon.model import Config, Input, Job, OnConflict, Rule, SourceAction, SourcePolicy, State
 from daemon.naming import fields_of
 from daemon.placement import Encoded, Part, Placement
 from daemon.scan import fingerprint_of
 from daemon.sources import Sources
 from daemon.template import Template
+from daemon.why import why
 from kernels.chain import parse_chain
 from tests import pairs
 from tests.box import Box, Pixels, wait_until
@@ -53,7 +56,7 @@ def test_once_names_a_few_of_many(paired: Box) -> None:
 def test_once_fails_with_doubles(paired: Box, small: Pixels) -> None:
     paired.drop("in/castle.near.png", small)
     done = paired.once(check=1)
-    assert "pairs: castle: failed: castle: two files for near, castle.near.jpg and castle.near.png" in done.stdout
+    assert "pairs: castle: failed: two files for near, castle.near.jpg and castle.near.png" in done.stdout
     assert paired.files() == ["castle.error.txt"]
     note = (paired.folder / "out/castle.error.txt").read_text()
     assert "two files for near" in note and "a new job is then made by itself" in note
@@ -93,6 +96,40 @@ def test_why_of_a_fixed_file(paired: Box) -> None:
     (paired.folder / "style.png").unlink()
     assert "castle (far)" in paired.once().stdout
     assert f"waits for far: the file {paired.folder}/style.png" in paired.jobs()[0]["reason"]
+
+
+def test_why_of_a_whole_group(tmp_path: Path, ledger: Ledger) -> None:  # noqa: F811
+    """Every file of it tells of it, also the fixed one; a task runs elsewhere, so its end is played here."""
+    state = tmp_path / "var"
+    state.mkdir()
+    fixed = Input("far", fixed=tmp_path / "style.png")
+    made = rule(tmp_path, pairs.NEAR, fixed)
+    with closing(Ledger(state / "ledger.db")) as opened:
+        door = Door(tmp_path, opened, made)
+        door.drop("style.png")
+        with_files(door, "castle.near.jpg")
+        (job,) = opened.claim(["r"], 1, "taken")
+        opened.advance([Move(job.id, State.DONE, "published")])
+    config = Config(tmp_path / "config.yaml", state, (made,))
+    for name in ("in/castle.near.jpg", "style.png"):
+        known, lines = why(config, tmp_path / name)
+        assert known and lines[0] == f"group castle in {tmp_path}/in: job {job.id}, done.", lines
+        assert any(line.endswith("style.png, 1 bytes, in every group") for line in lines)
+    (tmp_path / "in/castle.near.jpg").write_bytes(b"other")
+    told = "\n".join(why(config, tmp_path / "style.png")[1])
+    assert "castle.near.jpg has changed since" in told and "style.png has changed" not in told
+
+
+def test_look_again_is_at_every_file(tmp_path: Path, ledger: Ledger) -> None:  # noqa: F811
+    """A file that was gone or changed when its group was read: what is there now is found without a scan."""
+    door = Door(tmp_path, ledger, rule(tmp_path))
+    with_files(door, "castle.near.jpg", "castle.far.png")
+    (job,) = ledger.claim(["r"], 1, "taken")
+    (tmp_path / "in/castle.near.jpg").unlink()
+    ledger.advance([Move(job.id, State.SKIPPED, "gone before it was read", gone=True)])
+    look_again(ledger, door.intake.hints, job)
+    door.settle()
+    assert door.newest.reason == "waits for near: a file like castle.near.*"
 
 
 def test_cancel_of_one_that_waits(paired: Box) -> None:

@@ -192,7 +192,7 @@ def test_doubles(tmp_path: Path, ledger: Ledger) -> None:
     door.rescan()
     (job,) = ledger.jobs()
     assert job.state is State.FAILED and door.failed == ["castle"]
-    assert job.reason.startswith("castle: two files for near, castle.near.jpg and castle.near.png; take one")
+    assert job.reason.startswith("two files for near, castle.near.jpg and castle.near.png; take one")
     assert job.reason in (tmp_path / "out/castle.error.txt").read_text()
     door.remove("castle.near.png")
     (new,) = ledger.claim(["r"], 9, "taken")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from daemon.groups import compose, places_of
+from daemon.listing import Listing
+from daemon.match import ignored
 from daemon.model import Fingerprint, Input, Member
 from daemon.patterns import Pattern, Place, check_fixed
 from daemon.unfit import UnfitError
@@ -75,6 +78,40 @@ def test_patterns_refused(text: str, problem: str) -> None:
 def test_fixed_files_refused(text: str) -> None:
     with pytest.raises(UnfitError):
         check_fixed(text)
+
+
+def test_listing_finds_what_belongs_together(tmp_path: Path) -> None:
+    """A file leads to its group, and the group back to the file: for every pattern, name and depth."""
+    pieces, dice = ("a", "b", ".", "-", "near", "A", "[", "*"), random.Random(5)
+    names = {"".join(dice.choices(pieces, k=dice.randint(1, 4))) for _ in range(60)} - {".", ".."}
+    names = {name for name in names if not ignored(name)}
+    for _ in range(300):
+        folders = [f"{name}b" for name in dice.choices(sorted(names), k=dice.randint(0, 2))]
+        made = tmp_path.joinpath(*folders, f"{dice.choice(sorted(names))}a")
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.touch()
+    there = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    found = 0
+    for text in (
+        "{key}",
+        "{key}.*",
+        "*-{key}",
+        "{key}/*",
+        "*/{key}",
+        "a*/{key}*",
+        "*/{key}/near*",
+        "?{key}[ab]",
+        "*{key}*",
+    ):
+        pattern, groups = Pattern.parse(text), dict[Place, set[str]]()
+        for file in there:
+            if (place := pattern.place_of(file)) is not None:
+                groups.setdefault(place, set()).add(file)
+        listing = Listing(str(tmp_path))
+        for place, members in groups.items():
+            assert set(listing.files(pattern, place)) == members, (text, place)
+            found += len(members)
+    assert found > 200
 
 
 def test_names_lead_back_to_their_places() -> None:
