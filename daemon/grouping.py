@@ -181,8 +181,9 @@ class Grouping:
             error = PermanentError(job.lacks or job.reason)
             receipts.write(self._ledger, job, rule.output, error, self._complain)
             move = Move(job.id, State.FAILED, str(error))
-            self._ledger.advance([move])
-            self._ended(job, move)
+            with contextlib.suppress(IllegalMoveError):  # cancelled in this moment
+                self._ledger.advance([move])
+                self._ended(job, move)
 
 
 def look_again(ledger: Ledger, hints: Hints, job: Job) -> None:

@@ -196,6 +196,8 @@ class Service:
             tail = after.get(rule.source.action, ", then moves the source")
             for folder in rule.watch:
                 say(f"  {rule.name}: drop pictures into {folder}")
+            if rule.inputs:
+                say(f"      each job needs {partners.wanted(rule)}")
             say(f"      {describe(rule.chain)} → {' and '.join(rule.results)}{tail}")
         if missing := [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]:
             say(f"compiling the graphs of {', '.join(missing)}; their pictures wait a few seconds, once")

@@ -38,6 +38,7 @@ def test_once_does_not_wait_for_partners(paired: Box) -> None:
     done = paired.once()
     assert "1 group waits for its partner files: castle (far)" in done.stdout.splitlines()
     assert "left waiting" not in done.stdout
+    assert "      each job needs {key}.near.* (near), {key}.far.* (far)" in done.stdout.splitlines()
     (job,) = paired.jobs()
     assert (job["state"], job["reason"]) == ("waiting", "waits for far: a file like castle.far.*")
     assert job["source"] == str(paired.folder / "in/castle")
@@ -83,7 +84,7 @@ def test_status_and_why_of_one_that_waits(paired: Box) -> None:
 def test_why_of_what_has_no_job(paired: Box) -> None:
     paired.drop("in/lonely.jpg", b"x")
     said = paired.darkroom("why", "in/lonely.jpg", check=1).stdout
-    assert "takes files like {key}.near.* (near), {key}.far.* (far); this is none of them" in said
+    assert "makes groups of {key}.near.* (near), {key}.far.* (far); this is none of them" in said
     said = paired.darkroom("why", "in/castle.near.jpg", check=1).stdout
     assert "would take it, but no daemon runs" in said
 
