@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from daemon import partners
 from daemon.graphs import Graphs
 from daemon.model import Config, SourceAction
 from daemon.runtime import Runtime
@@ -22,6 +23,8 @@ def announcement(config: Config, runtime: Runtime, graphs: Graphs) -> Iterator[s
         tail = AFTERWARDS.get(rule.source.action, ", then moves the source")
         for folder in rule.watch:
             yield f"  {rule.name}: drop pictures into {folder}"
+        if rule.inputs:
+            yield f"      each job needs {partners.wanted(rule)}"
         yield f"      {describe(rule.chain)} → {' and '.join(rule.results)}{tail}"
     if missing := [rule for rule in graphs.missing() if rule not in graphs.trouble]:
         yield f"compiling the graphs of {', '.join(missing)}; their pictures wait a few seconds, once"

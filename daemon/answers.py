@@ -191,6 +191,8 @@ def operators_text(name: str | None) -> str:
 
 def _operator(operator: Any) -> str:
     lines = [f"{operator.name}: {operator.summary}"]
+    if operator.task is not None:
+        lines.append(f"    inputs: {', '.join(operator.task.inputs)}")
     for name, parameter in operator.parameters.items():
         lines.append(f"    {name}: {parameter.describe()}" + (f"; {parameter.doc}" if parameter.doc else ""))
     return "\n".join(lines)

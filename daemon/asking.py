@@ -68,7 +68,7 @@ def _whole(jobs: Sequence[Job], *, named: bool) -> list[Job]:
     if named and (broken := [job for job in jobs if job.lacks is not None]):
         job = broken[0]
         raise DarkroomError(
-            f"job {job.id} ({job.relative}): {job.lacks}; a new job starts by itself when that is mended"
+            f"job {job.id} ({job.relative}) is not whole: {job.lacks}; a new job starts by itself once it is"
         )
     return [job for job in jobs if job.lacks is None]
 

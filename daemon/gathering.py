@@ -25,7 +25,7 @@ class Gathered:
 
 def gather(rule: Rule, root: str, places: Iterable[Place], listing: Listing, ledger: Ledger) -> list[Gathered]:
     """The groups at these places. One in a folder that cannot be listed is left out: nothing is known of it."""
-    fixed = {each.role: _look(each, "", [str(each.fixed)]) for each in rule.inputs if each.fixed}
+    fixed = {each.role: _look("", [str(each.fixed)]) for each in rule.inputs if each.fixed}
     found = list[tuple[Place, dict[str, list[Sighting]]]]()
     for place in places:
         with contextlib.suppress(OSError):  # the scan tells of it
@@ -37,15 +37,16 @@ def gather(rule: Rule, root: str, places: Iterable[Place], listing: Listing, led
 def _files(rule: Rule, root: str, wanted: Input, place: Place, listing: Listing) -> list[Sighting]:
     assert wanted.pattern is not None
     taken = [relative for relative in listing.files(wanted.pattern, place) if takes(rule, root, relative)]
-    return _look(wanted, root, taken)
+    return _look(root, taken)
 
 
 def takes(rule: Rule, root: str, relative: str) -> bool:
     """Whether a file may be of a group of this rule: a fixed one is in its place already."""
-    return rule.takes(relative) and f"{root}/{relative}" not in {str(i.fixed) for i in rule.inputs if i.fixed}
+    path = f"{root}/{relative}"
+    return rule.takes(relative) and all(each.fixed is None or str(each.fixed) != path for each in rule.inputs)
 
 
-def _look(wanted: Input, root: str, relatives: Iterable[str]) -> list[Sighting]:
+def _look(root: str, relatives: Iterable[str]) -> list[Sighting]:
     looks = (look(root, relative) for relative in relatives)
     return [sighting for sighting in looks if sighting is not None]
 

@@ -20,6 +20,7 @@ from daemon.model import Fingerprint, Job, Member, Rule, State
 from daemon.patterns import Place
 from daemon.scan import look
 from daemon.settle import Settler, Sighting
+from daemon.watch import Hints
 
 BATCH = 512  # groups entered in one transaction
 
@@ -108,24 +109,26 @@ class Grouping:
             rule = next(rule for rule in self._rules[root] if rule.name == name)
             ordered = sorted(places)
             for start in range(0, len(ordered), BATCH):
-                batch = gather(rule, root, ordered[start : start + BATCH], listings[root], self._ledger)
-                entered |= self._enter(rule, root, batch)
+                entered |= self._enter(rule, root, ordered[start : start + BATCH], listings[root])
         self._closed.clear()
         return entered
 
-    def _enter(self, rule: Rule, root: str, batch: Sequence[Gathered]) -> bool:
+    def _enter(self, rule: Rule, root: str, places: Sequence[Place], listing: Listing) -> bool:
         """One transaction's worth of groups of one rule and folder."""
-        jobs = self._ledger.newest_groups(rule.name, root, [each.group.name for each in batch])
+        # The ledger first: a group whose files darkroom removes in this moment is then known to be done.
+        jobs = self._ledger.newest_groups(rule.name, root, [place.name for place in places])
         members = self._ledger.members([job.id for job in jobs.values()])
-        new = list[Gathered]()
+        batch, new = gather(rule, root, places, listing, self._ledger), list[Gathered]()
         for each in batch:
             job = jobs.get(each.group.name)
             known = members.get(job.id, ()) if job else ()
             if not each.group.own:
                 self._skip(job)
-            elif _is_new(each.group, job, known) and self._is_still(each, known):
+            elif not _is_new(each.group, job, known):
+                self._forget(each)
+            elif self._is_still(each, known):
                 new.append(each)
-        self._add(rule, root, [each.group for each in new])
+        self._add(rule, root, new)
         self._fail(rule, _unfailed([each.group for each in batch], jobs))
         return bool(new)
 
@@ -149,18 +152,23 @@ class Grouping:
         proof = self._proven.get((sighting.root, sighting.relative))
         return proof == sighting.fingerprint or self._settler.still(sighting, time.time())
 
-    def _add(self, rule: Rule, root: str, groups: Sequence[Group]) -> None:
-        if not groups:
+    def _forget(self, each: Gathered) -> None:
+        """What was proven of its files is in the ledger by now."""
+        for sighting in each.sightings:
+            if sighting.root:
+                self._proven.pop((sighting.root, sighting.relative), None)
+
+    def _add(self, rule: Rule, root: str, new: Sequence[Gathered]) -> None:
+        if not new:
             return
+        groups = [each.group for each in new]
         arrivals = [
             Arrival(rule.name, root, g.name, g.fingerprint, self._reason(g, root), g.members, g.lacks) for g in groups
         ]
         ids = self._ledger.add(arrivals)
-        for group in groups:
-            for member in group.own:
-                self._proven.pop((root, member.path.removeprefix(f"{root}/")), None)
-        troubled = [job for job, group in zip(ids, groups, strict=True) if group.trouble]
-        self._fail(rule, troubled)
+        for each in new:
+            self._forget(each)
+        self._fail(rule, [job for job, group in zip(ids, groups, strict=True) if group.trouble])
 
     def _reason(self, group: Group, root: str) -> str:
         if group.lacks and not group.trouble:
@@ -170,11 +178,19 @@ class Grouping:
 
     def _fail(self, rule: Rule, ids: Sequence[int]) -> None:
         for job in self._ledger.jobs(ids=ids) if ids else ():
-            error = PermanentError(f"{job.relative}: {job.lacks}")
+            error = PermanentError(job.lacks or job.reason)
             receipts.write(self._ledger, job, rule.output, error, self._complain)
             move = Move(job.id, State.FAILED, str(error))
-            self._ledger.advance([move])
-            self._ended(job, move)
+            with contextlib.suppress(IllegalMoveError):  # cancelled in this moment
+                self._ledger.advance([move])
+                self._ended(job, move)
+
+
+def look_again(ledger: Ledger, hints: Hints, job: Job) -> None:
+    """A file of this job was gone or changed when it was read: look at all of them."""
+    own = [member.path for member in ledger.members([job.id]).get(job.id, ()) if not member.fixed]
+    for path in own or [job.path]:
+        hints.file(job.root, path.removeprefix(f"{job.root}/"), closed=False)
 
 
 def _is_new(group: Group, job: Job | None, known: Sequence[Member]) -> bool:

@@ -33,6 +33,11 @@ def _missing(rule: Rule, members: Sequence[Member]) -> list[str]:
     return [each.role for each in rule.inputs if each.role not in there] or ["unclear"]
 
 
+def wanted(rule: Rule) -> str:
+    """The files that a group needs: `{key}.near.* (near), /styles/waves.jpg (far)`."""
+    return ", ".join(f"{each.pattern.text if each.pattern else each.fixed} ({each.role})" for each in rule.inputs)
+
+
 def in_words(inputs: dict[str, str]) -> str:
     """The files of a group by role: `near castle.near.jpg, far castle.far.jpg`."""
     return ", ".join(f"{role} {os.path.basename(path)}" for role, path in inputs.items())

@@ -20,6 +20,7 @@ from daemon.complaints import Complaints
 from daemon.display import Display
 from daemon.errors import DarkroomError
 from daemon.graphs import Graphs
+from daemon.grouping import look_again
 from daemon.intake import Intake
 from daemon.ledger import Ledger, Move
 from daemon.model import Config, Job, State, unfinished
@@ -277,10 +278,7 @@ class Service:
         self._host.ended(job, move)
 
     def _look_again(self, job: Job) -> None:
-        members = self._ledger.members([job.id]).get(job.id, ())
-        paths = [member.path for member in members if not member.fixed] or [job.path]
-        for path in paths:
-            self._intake.hints.file(job.root, path.removeprefix(f"{job.root}/"), closed=False)
+        look_again(self._ledger, self._intake.hints, job)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from daemon import findings, snapshot
+from daemon import findings, partners, snapshot
 from daemon.answers import ago, open_ledger
 from daemon.groups import places_of
 from daemon.ledger import Ledger
@@ -141,8 +141,7 @@ def _verdict(config: Config, rule: Rule, full: str, relative: str) -> str:
     if not matches(rule.match, relative):
         return f"takes only {', '.join(rule.match)}"
     if rule.inputs and not (found := list(places_of(rule.inputs, relative))):
-        patterns = ", ".join(f"{each.pattern.text} ({each.role})" for each in rule.inputs if each.pattern)
-        return f"takes files like {patterns}; this is none of them, rename it"
+        return f"makes groups of {partners.wanted(rule)}; this is none of them, rename it"
     if not snapshot.alive(config.state_dir):
         return "would take it, but no daemon runs: `darkroom run`"
     age = time.time() - Path(full).stat().st_mtime

@@ -10,16 +10,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from daemon.config.faults import Fault, Where, dotted
-from daemon.config.shapes import (
-    ConfigShape,
-    EncodeShape,
-    MoveShape,
-    RuleShape,
-    RuntimeShape,
-    SourceShape,
-    TasksShape,
-    WhenShape,
-)
+from daemon.config.parts import EncodeShape, MoveShape, RuntimeShape, SourceShape, TasksShape, WhenShape
+from daemon.config.shapes import ConfigShape, RuleShape
 from daemon.config.types import FORMS, MAX_WORKERS, InnerError, KeyFault
 from daemon.config.yaml_source import Document
 from daemon.unfit import UnfitError

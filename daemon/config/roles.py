@@ -78,7 +78,7 @@ def check_move(to: Template, rule: Mapping[str, Any]) -> None:
 
 
 def _check_key(template: Template, rule: Mapping[str, Any], where: tuple[str, ...] = ()) -> None:
-    if "key" in template.fields and rule.get("inputs", True) == ():
+    if "key" in template.fields and "steps" in rule and rule.get("inputs", True) == ():
         raise InnerError(StepFault(where, f"{KEY} is of rules with inputs, and this one has none", "use {stem}"))
 
 

@@ -2,169 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from daemon.config import roles
+from daemon.config.parts import EncodeShape, RuntimeShape, Shape, Source, SourceShape, TasksShape, WhenShape, policy
 from daemon.config.types import (
     DEFAULT_STATE_DIR,
-    FORMS,
-    MAX_WORKERS,
-    Checkpoint,
     Folder,
-    Hang,
-    Idle,
     InnerError,
     Inputs,
-    Memory,
     Name,
     PathTemplate,
-    Percent,
-    PictureSize,
-    Pixels,
     Preview,
     Rescan,
     Settle,
-    SourceWord,
     Steps,
     Text,
     Watch,
-    Workers,
-    form_of,
 )
-from daemon.model import (
-    DEFAULT_MATCH,
-    Conditions,
-    EncodeOptions,
-    Input,
-    OnConflict,
-    Rule,
-    RuntimeOptions,
-    SourceAction,
-    SourcePolicy,
-    TaskOptions,
-)
+from daemon.model import DEFAULT_MATCH, Input, OnConflict, Rule
 from daemon.template import Template
 from kernels.chain import Fault as StepFault
 from kernels.chain import task_of
 from kernels.measuring import series_of
 from kernels.spec import operators
-
-_RUNTIME = RuntimeOptions()
-_ENCODE = EncodeOptions()
-_TASKS = TaskOptions()
-MAX_TASKS = 64
-
-
-class Shape(BaseModel):
-    """A mapping of config.yaml: no other keys, and no value taken for a value of another type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
-
-
-class RuntimeShape(Shape):
-    """`runtime:`"""
-
-    device: Literal["auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx"] = Field(
-        default="auto", description="What computes."
-    )
-    memory: Memory = Field(default=_RUNTIME.memory, description="Bound on decoded pixels in flight, in bytes.")
-    workers: Workers = Field(
-        default="auto", description="Decode and encode threads; auto: the cores this process may use."
-    )
-    max_pixels: PictureSize = Field(
-        default=_RUNTIME.max_pixels, description="Pixels of one picture; larger ones are refused."
-    )
-
-    def build(self) -> RuntimeOptions:
-        """The frozen value."""
-        cores = min(len(os.sched_getaffinity(0)), MAX_WORKERS)
-        workers = cores if self.workers == "auto" else self.workers
-        return RuntimeOptions(self.device, self.memory, workers, self.max_pixels)
-
-
-class TasksShape(Shape):
-    """`tasks:`"""
-
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="What PyTorch computes on.")
-    concurrency: Annotated[int, Field(ge=1, le=MAX_TASKS)] = Field(
-        default=_TASKS.concurrency, description="Tasks at a time, each in a process of its own."
-    )
-    memory: Memory | None = Field(default=None, description="Bound on the data of one task's process, in bytes.")
-    checkpoint: Checkpoint = Field(default=_TASKS.checkpoint, description="How often a running task is saved.")
-    idle: Idle = Field(default=_TASKS.idle, description="How long a process without work is kept.")
-    hang: Hang = Field(default=_TASKS.hang, description="A task that makes no step for so long is ended.")
-
-    def build(self) -> TaskOptions:
-        """The frozen value."""
-        return TaskOptions(**(self.model_dump() | {"memory": self.memory or 0}))
-
-
-class WhenShape(Shape):
-    """`when:` of a rule; widths and heights in pixels."""
-
-    min_width: Pixels | None = None
-    min_height: Pixels | None = None
-    max_width: Pixels | None = None
-    max_height: Pixels | None = None
-    color: bool | None = Field(default=None, description="true: colour pictures only; false: grey ones only.")
-
-    @model_validator(mode="after")
-    def _some_picture_fits(self) -> Self:
-        for side, low, high in (
-            ("width", self.min_width, self.max_width),
-            ("height", self.min_height, self.max_height),
-        ):
-            if low and high and low > high:
-                problem = f"no picture fits: {high} is less than min_{side}, {low}"
-                raise InnerError(StepFault((f"max_{side}",), problem, f"give {low} or more"))
-        return self
-
-    def build(self) -> Conditions:
-        """The frozen value."""
-        return Conditions(**self.model_dump())
-
-
-class EncodeShape(Shape):
-    """`encode:` of a rule."""
-
-    jpeg_quality: Percent = _ENCODE.jpeg_quality
-    webp_quality: Percent = _ENCODE.webp_quality
-    webp_lossless: bool = _ENCODE.webp_lossless
-
-    def build(self) -> EncodeOptions:
-        """The frozen value."""
-        return EncodeOptions(**self.model_dump())
-
-
-class MoveShape(Shape):
-    """`move:` of `source:`"""
-
-    to: PathTemplate = Field(examples=["originals/{dir}/{name}"], description="Where the source goes.")
-
-
-class SourceShape(Shape):
-    """`source:` written as a mapping."""
-
-    move: MoveShape = Field(examples=['{to: "originals/{dir}/{name}"}'])
-
-
-Source: TypeAlias = Annotated[
-    Annotated[SourceWord, Tag(FORMS[0])] | Annotated[SourceShape, Tag(FORMS[1])], Discriminator(form_of)
-]
 
 
 class RuleShape(Shape):
@@ -265,7 +129,7 @@ class RuleShape(Shape):
             when=self.when.build(),
             encode=self.encode.build(),
             on_conflict=OnConflict(self.on_conflict),
-            source=_policy(self.source),
+            source=policy(self.source),
             retries=self.retries,
             report=self.report,
             publishes=self.output is not None,
@@ -303,9 +167,3 @@ def _receipts(report: Path | None) -> Template:
 
 def _measurements() -> list[str]:
     return [name for name, operator in operators().items() if operator.measures]
-
-
-def _policy(source: str | SourceShape) -> SourcePolicy:
-    if isinstance(source, SourceShape):
-        return SourcePolicy(SourceAction.MOVE, source.move.to)
-    return SourcePolicy(SourceAction(source))

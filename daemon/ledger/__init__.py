@@ -119,7 +119,7 @@ class Ledger(Questions):
         marks = ",".join("?" * len(rules))
         sql = (
             f"SELECT {COLUMNS} FROM jobs WHERE state = 'waiting' AND lacks IS NULL AND not_before <= ?"
-            f" AND rule IN ({marks}) ORDER BY id LIMIT ?"
+            f" AND +rule IN ({marks}) ORDER BY id LIMIT ?"  # + keeps SQLite to the queue: a rule has many jobs more
         )
         jobs = list[Job]()
 

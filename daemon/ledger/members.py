@@ -9,7 +9,9 @@ from daemon.ledger.database import Database, chunks, numbers, path_of, text
 from daemon.ledger.jobs import COLUMNS, job_of
 from daemon.model import Fingerprint, Job, Member
 
-_INCOMPLETE = "state = 'waiting' AND lacks IS NOT NULL"
+# Both are named, or SQLite looks through every job that a rule ever had.
+_WHOLE = "jobs INDEXED BY jobs_queue WHERE state = 'waiting' AND lacks IS NULL"
+_INCOMPLETE = "jobs INDEXED BY jobs_incomplete WHERE state = 'waiting' AND lacks IS NOT NULL"
 
 
 def remember(db: sqlite3.Connection, job: int, members: Sequence[Member]) -> None:
@@ -51,17 +53,16 @@ def newest(database: Database, rule: str, root: str, names: Sequence[str]) -> di
 
 def waiting(database: Database, rule: str, root: str) -> list[str]:
     """The names of a rule's jobs that wait, below a watched folder."""
-    sql = "SELECT DISTINCT relative FROM jobs WHERE state = 'waiting' AND lacks {} AND rule = ? AND root = ?"
-    parts = [sql.format(lacks) for lacks in ("IS NULL", "IS NOT NULL")]  # each has an index of its own
+    parts = [f"SELECT relative FROM {which} AND rule = ? AND root = ?" for which in (_WHOLE, _INCOMPLETE)]
     return [path_of(row[0]) for part in parts for row in database.read(part, (rule, text(root)))]
 
 
 def incomplete(database: Database) -> dict[str, int]:
     """By rule, how many jobs wait for files that are not there."""
-    return dict(database.read(f"SELECT rule, count(*) FROM jobs WHERE {_INCOMPLETE} GROUP BY rule", ()))
+    return dict(database.read(f"SELECT rule, count(*) FROM {_INCOMPLETE} GROUP BY rule", ()))
 
 
 def incomplete_jobs(database: Database, rule: str, limit: int) -> list[Job]:
     """Jobs of a rule that wait for files that are not there, oldest first."""
-    sql = f"SELECT {COLUMNS} FROM jobs WHERE {_INCOMPLETE} AND rule = ? ORDER BY id LIMIT ?"
+    sql = f"SELECT {COLUMNS} FROM {_INCOMPLETE} AND rule = ? ORDER BY id LIMIT ?"
     return [job_of(row) for row in database.read(sql, (rule, limit))]

@@ -16,7 +16,7 @@ from daemon.errors import ConfigError
 LINE = re.compile(r"[^\n]+:\d+:\d+: (yaml|file|[^\s:]+): [^\n;]+; [^\n]+")
 RULE = "name: a, watch: in, steps: [grayscale], output: 'out/{stem}.png'"
 RULES = f"rules: [{{{RULE}}}]"
-KEYS = "known: name, watch, recursive, match, when, steps, report, output, encode, on_conflict, source, retries"
+KEYS = "known: name, watch, recursive, match, when, steps, inputs, report, output, encode, on_conflict, source, retries"
 
 
 def faults(folder: Path, text: str | bytes, name: str = "config.yaml") -> list[str]:
@@ -80,7 +80,7 @@ RULE_FAULTS = {
     "report: x": "16: rules[0].report: no step of the rule measures anything; add pool_upsample_psnr or psnr to steps,"
     " or remove report",
     "preview: 2s": "8: rules[0].preview: this version of darkroom does not have it yet; remove it",
-    "inputs: {}": "8: rules[0].inputs: this version of darkroom does not have it yet; remove it",
+    "inputs: {}": "8: rules[0].inputs: no step of the rule takes several pictures; remove inputs",
     "recursive: 1": "19: rules[0].recursive: 1 is not true or false; write true or false, without quotes",
     "match: '*.jpg'": "15: rules[0].match: '*.jpg' is not a list; write [one, another], or one line for each that starts with -",
     "match: ['']": "16: rules[0].match[0]: it is empty; write some text",
@@ -141,7 +141,7 @@ REPLACED = {
     (
         "'out/{stem}.png'",
         "'{key}/{stem}.png'",
-    ): "2:58: rules[0].output: {key} belongs to steps with several inputs, which this version does not have yet; use {stem}",
+    ): "2:58: rules[0].output: {key} is of rules with inputs, and this one has none; use {stem}",
 }
 
 

@@ -15,6 +15,7 @@ BASE = Path("/base")
 VALUES: dict[str, str | int] = {
     "dir": "a/b",
     "stem": "cat",
+    "key": "castle",
     "name": "cat.jpg",
     "ext": "jpg",
     "rule": "mosaic",
@@ -38,6 +39,7 @@ VALUES: dict[str, str | int] = {
         ("{name}.png", "/base/cat.jpg.png"),
         ("{dir}-x/{name}", "/base/a/b-x/cat.jpg"),
         ("/{name}", "/cat.jpg"),
+        ("out/{dir}/{key}.png", "/base/out/a/b/castle.png"),
     ],
 )
 def test_rendering(text: str, path: str) -> None:
@@ -66,7 +68,6 @@ def test_home(monkeypatch: pytest.MonkeyPatch) -> None:
         ("out/{Stem}.png", "is not a field"),
         ("out/{}.png", "is not a field"),
         ("out/{stem:>9}.png", "is not a field"),
-        ("out/{key}.png", "does not have yet"),
         ("out/{stem.png", "without its partner"),
         ("out/stem}.png", "without its partner"),
         ("out/{{stem}.png", "without its partner"),

@@ -17,7 +17,7 @@ import pytest
 from daemon.errors import BlockedError, DarkroomError
 from daemon.ledger import NEXT, Arrival, IllegalMoveError, Intent, Ledger, Move
 from daemon.ledger.migrations import MIGRATIONS
-from daemon.model import Fingerprint, Job, State
+from daemon.model import Fingerprint, Job, Member, State
 from tests.box import ENVIRONMENT
 
 PRINT = Fingerprint(10, 20, 30)
@@ -309,6 +309,71 @@ def test_many_names_at_once(ledger: Ledger) -> None:
     ledger.add([arrival(name) for name in names])
     assert set(ledger.latest("r", ROOT, names)) == set(names)
     assert ledger.written([f"/out/{name}" for name in names]) == {}
+
+
+# -- groups ----------------------------------------------------------------------------------------------------------
+
+NEAR = Member("near", "/in/castle.near.jpg", PRINT)
+FAR = Member("far", os.fsdecode(b"/styles/\xff.jpg"), Fingerprint(1, 2, 3), fixed=True)
+
+
+def group(name: str = "castle", *members: Member, lacks: str | None = None, rule: str = "r") -> Arrival:
+    whole = Fingerprint(11, 20, hash((members, lacks)) & 0xFFFF)
+    return Arrival(rule, ROOT, name, whole, f"waits for {lacks}" if lacks else "found", members, lacks)
+
+
+def test_members_of_a_group(ledger: Ledger) -> None:
+    ids = ledger.add([group("castle", NEAR, FAR), arrival("a.png"), group("a/castle", FAR)])
+    assert ledger.members(ids) == {ids[0]: (NEAR, FAR), ids[2]: (FAR,)}
+    assert [job.id for job in ledger.of_member(FAR.path)] == [ids[0], ids[2]]
+    assert [job.id for job in ledger.of_member(NEAR.path)] == [ids[0]] and ledger.of_member("/in/a.png") == []
+
+
+def test_group_that_is_not_whole_is_in_no_queue(ledger: Ledger) -> None:
+    (half,) = ledger.add([group("castle", NEAR, lacks="far: a file")])
+    ledger.add([group("tower", NEAR, lacks="far: a file", rule="q")])
+    assert ledger.claim(["r", "q"], 9, "taken") == [] and ledger.incomplete() == {"r": 1, "q": 1}
+    (waiting,) = ledger.incomplete_jobs("r", 9)
+    assert (waiting.id, waiting.lacks, waiting.state) == (half, "far: a file", State.WAITING)
+    assert ledger.waiting_groups("r", ROOT) == ["castle"] and ledger.waiting_groups("r", "/other") == []
+    (whole,) = ledger.add([group("castle", NEAR, FAR)])
+    assert ledger.incomplete() == {"q": 1} and ledger.jobs(ids=[half])[0].state is State.SKIPPED
+    assert [job.id for job in ledger.claim(["r", "q"], 9, "taken")] == [whole]
+    assert counted(ledger) == recount(ledger._database.path)
+
+
+def test_group_that_can_be_no_job_fails_without_having_run(ledger: Ledger) -> None:
+    (job,) = ledger.add([group("castle", NEAR, FAR, lacks="two files for near")])
+    ledger.advance([Move(job, State.FAILED, "two files for near")])
+    assert ledger.incomplete() == {} and [state for _, state, _ in ledger.history(job)] == [
+        State.WAITING,
+        State.FAILED,
+    ]
+
+
+def test_newest_job_of_each_group(ledger: Ledger) -> None:
+    first, second = (ledger.add([group("castle", member)])[0] for member in (NEAR, FAR))
+    (gone,) = ledger.add([group("tower", NEAR)])
+    ledger.advance([Move(gone, State.SKIPPED, "gone", gone=True)])
+    found = ledger.newest_groups("r", ROOT, ["castle", "tower", "none"])
+    assert {name: job.id for name, job in found.items()} == {"castle": second} and first < second
+
+
+def test_what_waits_is_found_without_a_look_at_the_rest(ledger: Ledger) -> None:
+    """SQLite's own account of how it finds jobs: a ledger of a million has few that wait, and is asked all the time."""
+    assert ledger.claim(["r", "q"], 9, "taken") == []
+    asked, reader = list[str](), ledger._database._readers.connection
+    reader.set_trace_callback(asked.append)
+    ledger.claim(["r", "q"], 9, "taken")
+    ledger.incomplete()
+    ledger.incomplete_jobs("r", 9)
+    ledger.waiting_groups("r", ROOT)
+    reader.set_trace_callback(None)
+    assert len(asked) == 5
+    for sql in asked:
+        plan = str(ledger._database.read(f"EXPLAIN QUERY PLAN {sql}", ()))
+        assert ("jobs_incomplete" in plan) == ("lacks IS NOT NULL" in sql) and "jobs_by_source" not in plan, (sql, plan)
+        assert ("jobs_queue" in plan) == ("lacks IS NULL" in sql) and "TEMP B-TREE" not in plan, (sql, plan)
 
 
 # -- publishing ------------------------------------------------------------------------------------------------------
