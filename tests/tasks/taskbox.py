@@ -51,18 +51,23 @@ class TaskBox(Box):
 
     def row(self, name: str) -> tuple[int, str, str]:
         """(id, state, reason) of the newest job of a source such as `slow/cat.png`; its state is empty before there is one."""
+        where = "rule = ? AND CAST(relative AS TEXT) = ? ORDER BY id DESC LIMIT 1"
+        found = self._ask(f"SELECT id, state, reason FROM jobs WHERE {where}", *name.split("/", 1))
+        return (found[0], found[1], found[2]) if found else (0, "", "")
+
+    def updated(self, job: int) -> float:
+        """When a job last changed its state, seconds since the epoch."""
+        return float(self._ask("SELECT updated FROM jobs WHERE id = ?", job)[0])
+
+    def _ask(self, sql: str, *values: object) -> Any:
         path = self.folder / "var" / "ledger.db"
         if not path.exists():
-            return 0, "", ""
-        sql = (
-            "SELECT id, state, reason FROM jobs WHERE rule = ? AND CAST(relative AS TEXT) = ? ORDER BY id DESC LIMIT 1"
-        )
+            return None
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
             try:
-                found = ledger.execute(sql, tuple(name.split("/", 1))).fetchone()
-            except sqlite3.OperationalError:
-                found = None
-        return (found[0], found[1], found[2]) if found else (0, "", "")
+                return ledger.execute(sql, values).fetchone()
+            except sqlite3.OperationalError:  # it is being made
+                return None
 
     def until(self, name: str, state: str, timeout: float = 120.0) -> str:
         """Wait for the state of a source; the reason."""

@@ -6,23 +6,12 @@ import random
 import signal
 import time
 
-import numpy as np
-
 from tests.box import Daemon, Pixels, wait_until
-from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, kill, losses, rule, workers
+from tests.tasks.same import assert_same
+from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, kill, rule, workers
 
 KILLS = 20
 LONG, SHORT = "wander: {steps: 400, pause: 0.02}", "wander: {steps: 400}"
-
-
-def assert_same(box: TaskBox, name: str, as_name: str) -> None:
-    """Two jobs of `wander` gave the same to the last bit: the picture, the one beside it, and every loss."""
-    for one, other in zip(box.result(name), box.result(as_name), strict=True):
-        assert np.array_equal(one, other)
-    one_job, other_job = box.job(name), box.job(as_name)
-    assert losses(one_job) == losses(other_job)
-    for word in ("end", "steps"):
-        assert one_job["record"][word] == other_job["record"][word]
 
 
 def kill_after_progress(box: TaskBox, daemon: Daemon, job: int, chance: random.Random) -> None:
