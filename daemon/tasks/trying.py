@@ -18,7 +18,7 @@ from daemon.placement import Encoded
 from daemon.tasks import inputs, previews, results
 from daemon.tasks.attempt import Attempt, Interrupted, OutOfMemory, TaskFailed, Why, WorkerKilled
 from daemon.tasks.folder import Card, TaskFolder
-from daemon.tasks.messages import Finished, Previewed, Report, Run, Stepped
+from daemon.tasks.messages import Finished, Previewed, Ready, Report, Run, Stepped
 from daemon.tasks.process import WorkerProcess
 from daemon.tasks.view import TaskView
 from daemon.work import Work
@@ -125,6 +125,8 @@ class Try:
         if isinstance(report, Stepped):
             step, steps, losses, left = report.step, report.steps, report.losses, report.left
             self._show(replace(self._view, step=step, steps=steps, losses=losses, left=left))
+        elif isinstance(report, Ready):
+            self._show(replace(self._view, device=report.device))
         elif isinstance(report, Previewed):
             self._preview.show(self._folder.read("preview"))
 
