@@ -22,6 +22,8 @@ from daemon.outputs import discard, put_in_place, sync_file, sync_folders
 from daemon.placement import Encoded, Placement, Taken, status_of
 from daemon.scan import fingerprint_of
 from daemon.sources import Sources
+from daemon.tasks import results
+from kernels.chain import task_of
 
 Ended = Callable[[Job, Move], None]
 
@@ -96,9 +98,13 @@ class Publisher:
         self.sources.dispose()
 
     def _remove_outdated(self, group: Sequence[Encoded], moves: Sequence[Move]) -> None:
-        """Measurements beside outputs that are no longer measured say something untrue: ours are removed."""
-        alone = [move.output for item, move in zip(group, moves, strict=True) if len(item.parts) == 1]
-        names = [f"{output}{findings.SUFFIX}" for output in alone if output]
+        """What lies beside an output and was not made anew with it says something untrue: ours is removed."""
+        names = [
+            f"{move.output}{suffix}"
+            for item, move in zip(group, moves, strict=True)
+            for suffix in {findings.SUFFIX, *results.suffixes_of(task_of(item.rule.chain))}
+            if move.output and suffix not in {part.suffix for part in item.parts}
+        ]
         for name, record in self._ledger.written(names).items():
             status = status_of(name)
             if status is not None and fingerprint_of(status) == record.fingerprint:
