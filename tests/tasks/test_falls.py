@@ -81,26 +81,35 @@ def test_every_fall(taskbox: TaskBox, mosaic_graph: Path, tiny: Pixels) -> None:
 
 
 def test_more_falls_than_retries(taskbox: TaskBox, tiny: Pixels) -> None:
-    """Failed with a receipt; the checkpoint and the preview are gone, and `retry` begins at the beginning.
-
-    A fall without a further checkpoint in between counts; memory that never suffices is not asked for beyond the
-    savings.
+    """Tries that get no further than the ones before are counted, then it is failed, with a receipt. The checkpoint
+    is gone, which might be the cause, and so is the preview; `retry` begins at the beginning.
     """
-    taskbox.configure(
-        stumbling("raise", "retries: 1", "preview: 100ms", times=2, at=4, pause=0.25),
-        stumbling("memory", "retries: 0", times=2),
-    )
+    taskbox.configure(stumbling("raise", "retries: 1", "preview: 100ms", times=100, at=5, pause=0.25))
     taskbox.drop("raise/cat.png", tiny)
     daemon = taskbox.start()
-    assert taskbox.until("raise/cat.png", "failed") == "ZeroDivisionError: it does not add up, at step 4"
+    assert taskbox.until("raise/cat.png", "failed") == "ZeroDivisionError: it does not add up, at step 5"
     job = taskbox.job("raise/cat.png")
     assert job["attempts"] == 1
-    assert not taskbox.tasks_folder(job["id"]).exists()
+    assert taskbox.history("raise/cat.png").count("try 1 of 2 failed, again in 1 s: ZeroDivisionError") >= 1
     wait_until(lambda: taskbox.files("out") == ["raise/cat.png.error.txt"], 5, "only the receipt to be left")
+    assert not taskbox.checkpoint(job["id"]).exists()
+    begins = [int(line.split()[2].rstrip(",")) for line in taskbox.diary("raise: from")]
+    assert begins[0] == 0 < begins[1] <= begins[-1] <= 4
+    with (taskbox.folder / "diary").open("a") as diary:
+        diary.write("raise: falls no more\n" * 100)
     taskbox.darkroom("retry", str(job["id"]))
     taskbox.until("raise/cat.png", "done")
-    begins = [int(line.split()[2].rstrip(",")) for line in taskbox.diary("raise: from")]
-    assert len(begins) == 3 and begins[0] == 0 < begins[1] and begins[2] == 0
+    assert taskbox.diary("raise: from")[len(begins) :] == ["raise: from 0, thrift 0"]
     wait_until(lambda: taskbox.files("out") == ["raise/cat.png"], 5, "only the picture to be left")
-
     assert daemon.stop() == 0
+
+
+def test_memory_that_never_suffices(taskbox: TaskBox, tiny: Pixels) -> None:
+    """With all the savings it is a fault like others: retried, then failed, in plain words."""
+    taskbox.configure(rule("greedy", "stumble: {how: greedy, times: 100}", "retries: 1"))
+    taskbox.drop("greedy/cat.png", tiny)
+    taskbox.once(check=1)
+    job = taskbox.job("greedy/cat.png")
+    assert job["state"] == "failed" and job["reason"] == "out of memory (MemoryError: no further words)"
+    assert [line[-1] for line in taskbox.diary("greedy: from")] == ["0", "1", "2", "2"]
+    assert taskbox.files("out") == ["greedy/cat.png.error.txt"]

@@ -51,6 +51,8 @@ def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: flo
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         average = 0.9 * state["average"] + 0.1 * picture.detach()
+        if step == slow:
+            note(f"wander: pauses at {step}")
         time.sleep(pause if step >= slow else 0)
         state.update(
             step=step,
@@ -71,7 +73,7 @@ def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: flo
     Task(inputs=("picture",), savings=("half of the rows", "a quarter of the rows")),
     how=Choice(
         "raise",
-        ("raise", "refuse", "memory", "hoard", "hang", "signal", "exit", "chatter", "wrong", "deaf", "none"),
+        ("raise", "refuse", "memory", "greedy", "hoard", "hang", "signal", "exit", "chatter", "wrong", "deaf", "none"),
     ),
     at=Integer(3, low=1, high=1000, unit="steps"),
     times=Integer(1, low=1, high=1000, doc="how often, counted in the diary"),
@@ -154,6 +156,7 @@ FALLS = {
     "raise": _raise,
     "refuse": _refuse,
     "memory": _memory,
+    "greedy": _memory,
     "hoard": _hoard,
     "hang": _hang,
     "signal": _signal,
