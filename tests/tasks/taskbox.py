@@ -50,7 +50,7 @@ class TaskBox(Box):
         return self.row(name)[1]
 
     def row(self, name: str) -> tuple[int, str, str]:
-        """(id, state, reason) of the newest job of a source such as `slow/cat.png`; its state is empty before there is one."""
+        """(id, state, reason) of the newest job of a source such as `slow/cat.png`; empty before there is one."""
         where = "rule = ? AND CAST(relative AS TEXT) = ? ORDER BY id DESC LIMIT 1"
         found = self._ask(f"SELECT id, state, reason FROM jobs WHERE {where}", *name.split("/", 1))
         return (found[0], found[1], found[2]) if found else (0, "", "")

@@ -10,7 +10,7 @@ from tests.tasks.same import assert_same
 from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, rule, workers
 
 WITHIN = 4.0
-"""Seconds from the command's start to the new state: two where nothing else runs, and no test is to fail where much does."""
+"""Seconds from the command's start to the new state: two on a quiet machine, and no test is to fail on another."""
 LONG_STEP = "wander: {steps: 20, pause: 30, slow: 5}"
 SHORT_STEP = "wander: {steps: 20}"
 HINT = "; `darkroom retry {job}` goes on from there"

@@ -125,7 +125,9 @@ def test_damage_is_noticed_wherever_it_is(tmp_path: Path) -> None:
     assert checkpoint.load(path, "k", CPU) is None
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", 1j, lambda: None, Path()], ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, b"bytes", 1j, lambda: None, Path()], ids=lambda v: type(v).__name__
+)
 def test_other_values_are_refused_and_the_old_checkpoint_stays(tmp_path: Path, value: object) -> None:
     checkpoint.save(tmp_path / "c", "k", {"x": 1})
     with pytest.raises(TypeError, match="a task's state cannot hold"):
@@ -160,5 +162,5 @@ def test_a_disk_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_folder_that_is_gone_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError):  # noqa: PT011 - the words are the library's
+    with pytest.raises(OSError):
         checkpoint.save(tmp_path / "none" / "c", "k", {"t": torch.zeros(4)})

@@ -55,7 +55,7 @@ def test_two_at_a_time(taskbox: TaskBox, tiny: Pixels) -> None:
 
     old = tasks[other]["job"]
     path = f"out/slow/{other.replace('.png', '.preview.jpg')}"
-    wait_until(lambda: (taskbox.folder / path).exists(), 60, "a preview")
+    wait_until((taskbox.folder / path).exists, 60, "a preview")
     taskbox.drop(f"slow/{other}", np.ascontiguousarray(tiny[::-1]))
 
     def replaced() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -102,7 +103,7 @@ def test_a_history_is_thin_and_has_its_first_and_last_step(last: int) -> None:
     assert steps[0] == 1 and steps[-1] == last and steps == sorted(set(steps))
     assert len(steps) <= MOST + 2 and len(steps) >= min(last, MOST // 2)
     assert all(losses == {"loss": 1 / step, "far": 2.0 * step} for step, losses in pairs)
-    gaps = {after - before for before, after in zip(steps[:-1], steps[1:-1], strict=False)}
+    gaps = {after - before for before, after in pairwise(steps[:-1])}
     assert len(gaps) <= 1, "evenly spread"
 
 
@@ -135,7 +136,7 @@ HISTORIES: dict[str, list[tuple[int, dict[str, float]]]] = {
     "some numbers": [(s, {"loss": 1 / s, "bad": math.nan if s % 2 else -math.inf, "less": -1.0}) for s in range(1, 99)],
     "huge and small": [(1, {"loss": 1e300}), (2, {"loss": 1e-300})],
     "a term that comes later": [(1, {"loss": 1.0}), (2, {"loss": 0.5, "more": 2.0})],
-    "wild names": [(1, {"<loss> & \"more\"": 1.0}), (2, {"<loss> & \"more\"": 0.5})],
+    "wild names": [(1, {'<loss> & "more"': 1.0}), (2, {'<loss> & "more"': 0.5})],
 }
 
 
@@ -151,7 +152,7 @@ def test_every_history_can_be_drawn_and_written(name: str) -> None:
             x, y = map(float, point.split(","))
             assert 0 <= x <= trace.WIDTH and 0 <= y <= trace.HEIGHT
     told: dict[str, Any] = json.loads(
-        trace.as_json("a\udcff.png", "wander", {"steps": 3}, history), parse_constant=lambda word: pytest.fail(word)
+        trace.as_json("a\udcff.png", "wander", {"steps": 3}, history), parse_constant=pytest.fail
     )
     assert [row["step"] for row in told["losses"]] == [step for step, _ in history]
     assert told["record"] == {"steps": 3}
@@ -179,7 +180,8 @@ def test_what_people_read() -> None:
     assert str(TaskView(1, "r", "a.png", 0.0, device="cpu")) == "begins"
     far = TaskView(1, "r", "a.png", 0.0, "cpu", 1234, 20000, {"loss": 1234.5678, "far": 1.0}, 75.4)
     assert str(far) == "step 1,234 of 20,000, loss 1,235, 75 s left"
-    assert [duration(s) for s in (0.2, 89, 90, 5399, 5400, 36000)] == ["0 s", "89 s", "2 min", "90 min", "1.5 h", "10.0 h"]
+    told = {0.2: "0 s", 89: "89 s", 90: "2 min", 5399: "90 min", 5400: "1.5 h", 36000: "10.0 h"}
+    assert {seconds: duration(seconds) for seconds in told} == told
 
 
 def test_the_folder_of_a_task(tmp_path: Path) -> None:
