@@ -38,7 +38,7 @@ class Running:
         self._state: State = {}
         self._history = History()
         self._before = 0.0
-        self._made = 0
+        self._made = self._of = 0
         self._began = time.monotonic()
         self._resume()
         self._first_step: int | None = None
@@ -50,11 +50,14 @@ class Running:
         kept = checkpoint.load(self._folder.checkpoint, self._order.key, self._device)
         if kept is not None:
             self._state, self._history = kept["state"], History(kept["history"])
-            self._before, self._made = kept["seconds"], kept["step"]
+            self._before, self._made, self._of = kept["seconds"], kept["step"], kept["steps"]
 
     def run(self) -> Report:
         """Make every step; the last report. Raises whatever the task raises, and OSError of the disk."""
         steps = self._steps()
+        if self._made:
+            self._tell(Stepped(self._made, self._of, self._history.last(), None))
+            self._tell(Saved(self._made))
         try:
             while True:
                 progress = next(steps)
@@ -101,8 +104,13 @@ class Running:
 
     def _save(self, progress: Progress) -> None:
         began = time.monotonic()
-        step, history = progress.step, self._history.plain()
-        kept = {"state": self._state, "step": step, "history": history, "seconds": self._seconds()}
+        kept = {
+            "state": self._state,
+            "step": progress.step,
+            "steps": progress.steps,
+            "history": self._history.plain(),
+            "seconds": self._seconds(),
+        }
         checkpoint.save(self._folder.checkpoint, self._order.key, kept)
         self._saved_at = time.monotonic()
         self._save_cost = self._saved_at - began
