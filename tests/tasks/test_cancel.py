@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 
@@ -11,7 +12,7 @@ from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, rule, workers
 
 WITHIN = 4.0
 """Seconds from the command's start to the new state: two on a quiet machine, and no test is to fail on another."""
-LONG_STEP = "wander: {steps: 20, pause: 30, slow: 5}"
+LONG_STEP = "wander: {steps: 20, pause: 30, slow: 5, pace: 0.2}"
 SHORT_STEP = "wander: {steps: 20}"
 HINT = "; `darkroom retry {job}` goes on from there"
 
@@ -55,16 +56,26 @@ def test_a_running_task(taskbox: TaskBox, tiny: Pixels) -> None:
 
 
 def test_a_step_that_takes_long(taskbox: TaskBox, tiny: Pixels) -> None:
-    """The worker is ended by force, and the checkpoint before the step stands."""
+    """The worker is ended by force, and the checkpoint before the step stands, also one of an earlier try."""
     taskbox.configure(rule("slow", LONG_STEP), rule("calm", SHORT_STEP), tasks="checkpoint: 100ms")
     taskbox.drop("slow/cat.png", tiny)
     daemon = taskbox.start()
     taskbox.until_paused()
     job = taskbox.row("slow/cat.png")[0]
+    assert taskbox.checkpoint(job).exists()
+    assert daemon.stop() == 0
+    reason = taskbox.row("slow/cat.png")[2]
+    assert re.fullmatch(r"handed back: darkroom was stopped, at step [1-4] of 20", reason), reason
+    daemon = taskbox.start()
+    taskbox.until_begun(times=2)
+    taskbox.until_step(1)
     (worker,) = workers(daemon)
     assert cancelled_within(taskbox, job, "slow/cat.png") < WITHIN
     gone(worker)
-    assert taskbox.job("slow/cat.png")["reason"].startswith("asked for by the user: cancelled ")
+    _, state, reason = taskbox.row("slow/cat.png")
+    hint = re.escape(HINT.format(job=job))
+    assert state == "cancelled"
+    assert re.fullmatch(rf"asked for by the user: cancelled at step [1-4] of 20{hint}", reason), reason
     taskbox.drop("calm/cat.png", tiny)
     taskbox.until("calm/cat.png", "done")
     assert daemon.process.poll() is None

@@ -38,7 +38,7 @@ def test_every_fall(taskbox: TaskBox, mosaic_graph: Path, tiny: Pixels) -> None:
     for how in PLAIN:
         taskbox.drop(f"{how}/cat.png", tiny)
     daemon = taskbox.start()
-    taskbox.until_begun("")
+    taskbox.until_begun("raise")
     done_before_the_last = 0
     for number in range(200):
         if all(taskbox.state(f"{how}/cat.png") in ("done", "failed") for how in PLAIN):

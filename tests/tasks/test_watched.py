@@ -61,7 +61,7 @@ def test_a_running_task_from_all_sides(taskbox: TaskBox, tiny: Pixels) -> None:
     done = taskbox.job("slow/cat.png")
     record = done["record"]
     assert record["steps"] == 200 and record["seconds"] > 5 and record["end"] == losses(done)[-1]["loss"]
-    assert done["device"] == "cpu" and "200 steps in " in done["reason"] and "published: 48×32 PNG" in done["reason"]
+    assert done["device"] == "cpu" and "200 steps in " in done["reason"] and "published: 48×32 png" in done["reason"]
     assert len(losses(done)) == 50 and [losses(done)[place]["step"] for place in (0, -1)] == [1, 200]
     traced = json.loads((taskbox.folder / "slow/out/cat.png.trace.json").read_text())
     steps = [row["step"] for row in traced["losses"]]

@@ -28,8 +28,9 @@ HOARD = 64 << 30
     steps=Integer(50, low=1, high=100_000, unit="steps"),
     pause=Number(0, low=0, high=60, unit="s"),
     slow=Integer(0, low=0, high=100_000, unit="steps", doc="the first step that takes the pause; 0: all of them"),
+    pace=Number(0, low=0, high=60, unit="s", doc="what the steps before that take"),
 )
-def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: float, slow: int) -> Steps:
+def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: float, slow: int, pace: float) -> Steps:
     """Follows noise with Adam and keeps an average: everything that a state may hold."""
     target = inputs["picture"].float() / 255
     generator = torch.Generator()
@@ -53,7 +54,7 @@ def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: flo
         average = 0.9 * state["average"] + 0.1 * picture.detach()
         if step == slow:
             note(f"wander: pauses at {step}")
-        time.sleep(pause if step >= slow else 0)
+        time.sleep(pause if step >= slow else pace)
         state.update(
             step=step,
             loss=loss.detach(),
