@@ -62,8 +62,9 @@ class Daemon:
 class Box:
     """One configuration in a folder of its own, with the graphs of the session already in its store."""
 
-    def __init__(self, folder: Path, graphs: Path) -> None:
+    def __init__(self, folder: Path, graphs: Path, environment: dict[str, str] = ENVIRONMENT) -> None:
         self.folder = folder
+        self.environment = environment
         self._daemons: list[Daemon] = []
         shutil.copytree(graphs, folder / "var" / "graphs")
         self.rules()
@@ -96,7 +97,7 @@ class Box:
         done = subprocess.run(
             self.command(*words),
             cwd=self.folder,
-            env=ENVIRONMENT,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -110,7 +111,7 @@ class Box:
 
     def start(self, *words: str, ready: bool = True, **environment: str) -> Daemon:
         """Start the daemon; `words` are further words of its command line."""
-        daemon = Daemon(self.command("run", *words), self.folder, ENVIRONMENT | environment)
+        daemon = Daemon(self.command("run", *words), self.folder, self.environment | environment)
         self._daemons.append(daemon)
         if ready:
             daemon.wait_ready()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from daemon.errors import BlockedError, DarkroomError, PermanentError, TransientError, writing_failed
-from daemon.tasks.messages import Failed, Finished, Report, Run, Saved, Stepped, Stop, Stopped
+from daemon.tasks.messages import Failed, Finished, Ready, Report, Run, Saved, Stepped, Stop, Stopped
 from daemon.tasks.process import WorkerDied, WorkerProcess
 
 LOOK = 0.1
@@ -106,6 +106,8 @@ class Attempt:
     def _take(self, report: Report | None) -> None:
         if isinstance(report, Stepped):
             self._step, self._steps, self._moved = report.step, report.steps, time.monotonic()
+        elif isinstance(report, Ready):
+            self._moved = time.monotonic()  # loading PyTorch is not the task's time
         elif isinstance(report, Saved):
             self.saved = report.step
         if report is not None:

@@ -16,11 +16,12 @@ class History:
     """Loss terms by step. Tensors are kept unread, for reading one makes a card wait; `plain` reads them."""
 
     def __init__(self, kept: Mapping[str, Any] | None = None) -> None:
-        kept = kept or {"every": 1, "steps": [], "losses": []}
+        kept = kept or {"every": 1, "steps": [], "losses": [], "last": None}
         self._every: int = kept["every"]
         self._steps: list[int] = list(kept["steps"])
         self._losses: list[Mapping[str, float | Tensor]] = list(kept["losses"])
-        self._last: tuple[int, Mapping[str, float | Tensor]] | None = None
+        last = kept["last"]
+        self._last: tuple[int, Mapping[str, float | Tensor]] | None = last and (last[0], last[1])
 
     def note(self, step: int, losses: Mapping[str, float | Tensor]) -> None:
         """A step was made."""
@@ -43,7 +44,8 @@ class History:
     def plain(self) -> dict[str, Any]:
         """What a new History goes on from."""
         self._losses = [_read(losses) for losses in self._losses]
-        return {"every": self._every, "steps": list(self._steps), "losses": list(self._losses)}
+        last = self._last and [self._last[0], _read(self._last[1])]
+        return {"every": self._every, "steps": list(self._steps), "losses": list(self._losses), "last": last}
 
     def plain_pairs(self) -> Iterator[tuple[int, dict[str, float]]]:
         """(step, losses) of the steps kept, and of the last one."""

@@ -127,7 +127,7 @@ def _read(line: bytes, kinds: tuple[type, ...]) -> Any:
         if set(told) != wanted | {"message"}:
             raise KeyError
         return kind(**{name: _frozen(told[name]) for name in wanted})
-    except (ValueError, TypeError, KeyError, StopIteration) as error:
+    except (ValueError, TypeError, KeyError, StopIteration, RecursionError) as error:
         raise ProtocolError(f"not a message: {line[:80]!r}") from error
 
 

@@ -61,5 +61,8 @@ def thinned(history: trace.History) -> list[dict[str, Any]]:
 
 
 def suffixes_of(task: Task | None) -> tuple[str, ...]:
-    """What may lie beside an output of such a rule, and is out of date when a new result does not have it."""
-    return () if task is None else (trace.JSON, trace.SVG, *(f".{name}.jpg" for name in task.beside))
+    """What may lie beside an output of such a rule, and is out of date when a new result does not have it.
+
+    Traces of the task that a rule had before its steps were changed are among them.
+    """
+    return (trace.JSON, trace.SVG, *(f".{name}.jpg" for name in (task.beside if task else ())))

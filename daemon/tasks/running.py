@@ -38,6 +38,7 @@ class Running:
         self._state: State = {}
         self._history = History()
         self._before = 0.0
+        self._made = self._of = 0
         self._began = time.monotonic()
         self._resume()
         self._first_step: int | None = None
@@ -48,21 +49,25 @@ class Running:
     def _resume(self) -> None:
         kept = checkpoint.load(self._folder.checkpoint, self._order.key, self._device)
         if kept is not None:
-            self._state, self._history, self._before = kept["state"], History(kept["history"]), kept["seconds"]
+            self._state, self._history = kept["state"], History(kept["history"])
+            self._before, self._made, self._of = kept["seconds"], kept["step"], kept["steps"]
 
     def run(self) -> Report:
         """Make every step; the last report. Raises whatever the task raises, and OSError of the disk."""
         steps = self._steps()
-        progress: Progress | None = None
+        if self._made:
+            self._tell(Stepped(self._made, self._of, self._history.last(), None))
+            self._tell(Saved(self._made))
         try:
             while True:
                 progress = next(steps)
+                self._made = progress.step
                 self._after(progress)
                 if self._stop.is_set():
                     self._save(progress)
                     return Stopped(progress.step, progress.steps)
         except StopIteration as end:
-            return self._finish(end.value, progress)
+            return self._finish(end.value)
 
     def _steps(self) -> Steps:
         operator, order = operators()[self._order.step], self._order
@@ -99,19 +104,24 @@ class Running:
 
     def _save(self, progress: Progress) -> None:
         began = time.monotonic()
-        kept = {"state": self._state, "history": self._history.plain(), "seconds": self._seconds()}
+        kept = {
+            "state": self._state,
+            "step": progress.step,
+            "steps": progress.steps,
+            "history": self._history.plain(),
+            "seconds": self._seconds(),
+        }
         checkpoint.save(self._folder.checkpoint, self._order.key, kept)
         self._saved_at = time.monotonic()
         self._save_cost = self._saved_at - began
         self._tell(Saved(progress.step))
 
-    def _finish(self, result: Result, progress: Progress | None) -> Finished:
+    def _finish(self, result: Result) -> Finished:
         self._folder.write("result", _pixels(result.picture))
         for name, picture in result.beside.items():
             self._folder.write(f"beside-{name}", _pixels(picture))
-        made = 0 if progress is None else progress.step
         record = _plain(result.record)
-        return Finished(record, tuple(result.beside), made, self._seconds(), tuple(self._history.plain_pairs()))
+        return Finished(record, tuple(result.beside), self._made, self._seconds(), tuple(self._history.plain_pairs()))
 
     def _seconds(self) -> float:
         """Of work on this task, those before the last interruption included."""

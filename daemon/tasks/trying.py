@@ -70,8 +70,7 @@ class Try:
     def _close(self) -> None:
         self._host.endings.worked()
         self._host.views.pop(self._work.job.id, None)
-        with contextlib.suppress(OSError, DarkroomError):  # what is left here, the next start clears
-            previews.remove(self._folder, self._host.ledger)
+        with contextlib.suppress(OSError):  # what is left here, the next start clears
             self._folder.close(keep_checkpoint=True)
 
     # -- the way of a task ---------------------------------------------------------------------------------------
@@ -85,7 +84,12 @@ class Try:
             worker, order, hang=self._host.config.tasks.hang, wanted=self._unwanted, told=self._heard
         )
         self._show(replace(self._view, device=worker.device, worker=worker.pid))
-        return self._encode(self._attempt.run(), worker.device or "")
+        try:
+            finished = self._attempt.run()
+        finally:  # before the ledger has the end: a job that is over has no folder that tells where its preview lies
+            with contextlib.suppress(OSError, DarkroomError):  # what is left here, the next start clears
+                previews.remove(self._folder, self._host.ledger)
+        return self._encode(finished, worker.device or "")
 
     def _members(self) -> tuple[Member, ...]:
         job = self._work.job

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import torch
 
+from daemon.errors import BlockedError
 from daemon.tasks.messages import Alive, Failed, ProtocolError, Ready, Report, Run, Stop, line_of, order_of
 from daemon.tasks.running import Running
 from kernels.tasks import TaskRefused
@@ -57,7 +58,11 @@ class Worker:
         except TaskRefused as error:
             return Failed("refused", str(error))
         except OSError as error:
-            return Failed("disk", f"{error.filename or order.folder}: {error.strerror or error}", error.errno)
+            return _of_disk(error, order)
+        except BlockedError as error:  # from the task's folder
+            return (
+                _of_disk(error.__cause__, order) if isinstance(error.__cause__, OSError) else Failed("disk", str(error))
+            )
         except Exception as error:  # noqa: BLE001 - whatever a task raises is its end, and told
             kind = "memory" if _out_of_memory(error) else "error"
             return Failed(kind, _in_a_line(error))
@@ -92,6 +97,10 @@ class Worker:
                 self._output.flush()
         except OSError:
             os._exit(0)  # nobody listens any more
+
+
+def _of_disk(error: OSError, order: Run) -> Failed:
+    return Failed("disk", f"{error.filename or order.folder}: {error.strerror or error}", error.errno)
 
 
 def _out_of_memory(error: Exception) -> bool:

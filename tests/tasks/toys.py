@@ -1,4 +1,7 @@
-"""Tasks that misbehave on demand; the tests put this file into a copy of `kernels/`."""
+"""Tasks that misbehave on demand; the tests put this file into a copy of `kernels/`.
+
+What they did they write into `diary` in the working directory, a line each: `wander: from 17`, `raise: falls at 3`.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,18 @@ from kernels.tasks import TaskRefused
 if TYPE_CHECKING:
     from torch import Tensor
 
+HOARD = 64 << 30
+
 
 @task(
     "wander",
     Task(inputs=("picture",), beside=("noise",)),
     steps=Integer(50, low=1, high=100_000, unit="steps"),
     pause=Number(0, low=0, high=60, unit="s"),
+    slow=Integer(0, low=0, high=100_000, unit="steps", doc="the first step that takes the pause; 0: all of them"),
+    pace=Number(0, low=0, high=60, unit="s", doc="what the steps before that take"),
 )
-def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: float) -> Steps:
+def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: float, slow: int, pace: float) -> Steps:
     """Follows noise with Adam and keeps an average: everything that a state may hold."""
     target = inputs["picture"].float() / 255
     generator = torch.Generator()
@@ -37,48 +44,66 @@ def wander(inputs: Mapping[str, Tensor], state: State, *, steps: int, pause: flo
     else:
         generator.manual_seed(7)
         state.update(step=0, average=torch.zeros_like(target))
+    note(f"wander: from {state['step']}")
     for step in range(state["step"] + 1, steps + 1):
+        optimizer.zero_grad()
         noise = torch.randn(target.shape, generator=generator) / 30
         loss = ((picture + noise - target) ** 2).mean()
-        (picture.grad,) = torch.autograd.grad(loss, [picture])
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         average = 0.9 * state["average"] + 0.1 * picture.detach()
-        time.sleep(pause)
+        if step == slow:
+            note(f"wander: pauses at {step}")
+        time.sleep(pause if step >= slow else pace)
         state.update(
             step=step,
+            loss=loss.detach(),
             average=average,
             picture=picture.detach().clone(),
             optimizer=optimizer.state_dict(),
             random=generator.get_state(),
         )
-        yield Progress(step, steps, {"loss": loss.detach()}, lambda: bytes_of(picture.detach()))
+        far = (picture.detach() - 0.5).abs().mean()
+        yield Progress(step, steps, {"loss": loss.detach(), "far": far}, lambda: bytes_of(picture.detach()))
     shown = torch.randn(target.shape, generator=generator) / 8 + 0.5
-    return Result(bytes_of(state["average"]), {"end": float(loss.detach())}, {"noise": bytes_of(shown)})
+    return Result(bytes_of(state["average"]), {"end": float(state["loss"])}, {"noise": bytes_of(shown)})
 
 
 @task(
     "stumble",
     Task(inputs=("picture",), savings=("half of the rows", "a quarter of the rows")),
-    how=Choice("raise", ("raise", "refuse", "memory", "hang", "signal", "exit", "chatter", "wrong", "deaf", "none")),
+    how=Choice(
+        "raise",
+        ("raise", "refuse", "memory", "greedy", "hoard", "hang", "signal", "exit", "chatter", "wrong", "deaf", "none"),
+    ),
     at=Integer(3, low=1, high=1000, unit="steps"),
-    times=Integer(1, low=1, high=1000, doc="how often, counted in the file `stumbled` of the working directory"),
+    times=Integer(1, low=1, high=1000, doc="how often, counted in the diary"),
+    pause=Number(0, low=0, high=60, unit="s"),
 )
-def stumble(inputs: Mapping[str, Tensor], state: State, *, how: str, at: int, times: int, thrift: int) -> Steps:
+def stumble(
+    inputs: Mapping[str, Tensor], state: State, *, how: str, at: int, times: int, pause: float, thrift: int
+) -> Steps:
     """Makes six steps, and falls at one of them so and so often."""
+    note(f"{how}: from {state.get('step', 0)}, thrift {thrift}")
     for step in range(state.get("step", 0) + 1, 7):
+        time.sleep(pause)
         state["step"] = step
-        if step == at and stumbles() < times and not (how == "memory" and thrift == 2):
-            with Path("stumbled").open("a") as file:
-                file.write(f"{how} {thrift}\n")
+        if step == at and falls(how) < times and not (how in ("memory", "hoard") and thrift == 2):
+            note(f"{how}: falls at {step}")
             FALLS[how]()  # type: ignore[no-untyped-call]
         yield Progress(step, 6, {"loss": 1.0 / step}, lambda: inputs["picture"])
     return Result(inputs["picture"], {"thrift": thrift})
 
 
-def stumbles() -> int:
-    """How often it fell so far, over all processes."""
-    file = Path("stumbled")
-    return len(file.read_text().splitlines()) if file.exists() else 0
+def note(line: str) -> None:
+    """Write a line into the diary."""
+    with Path("diary").open("a") as file:
+        file.write(f"{line}\n")
+
+
+def falls(how: str) -> int:
+    """How often it fell in this way so far, over all processes."""
+    return Path("diary").read_text().count(f"{how}: falls")
 
 
 def _raise() -> None:
@@ -91,6 +116,10 @@ def _refuse() -> None:
 
 def _memory() -> None:
     raise MemoryError
+
+
+def _hoard() -> None:
+    torch.empty(HOARD, dtype=torch.uint8)
 
 
 def _hang() -> None:
@@ -107,10 +136,17 @@ def _exit() -> None:
 
 def _chatter() -> None:
     print("{a line that is no message}", flush=True)
+    os.write(1, b"{nor is this}\n")
 
 
 def _wrong() -> None:
-    os.write(3, b"{a line that is no message}\n")
+    """Writes where the reports go: the one pipe beside the standard streams."""
+    for descriptor in range(3, 64):
+        try:
+            if os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:"):
+                os.write(descriptor, b"{a line that is no message}\n")
+        except OSError:
+            continue
 
 
 def _deaf() -> None:
@@ -121,6 +157,8 @@ FALLS = {
     "raise": _raise,
     "refuse": _refuse,
     "memory": _memory,
+    "greedy": _memory,
+    "hoard": _hoard,
     "hang": _hang,
     "signal": _signal,
     "exit": _exit,

@@ -1,0 +1,111 @@
+"""`darkroom cancel`: a running task stops within two seconds, keeps its checkpoint, and `retry` goes on from there."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+
+from tests.box import Pixels, wait_until
+from tests.tasks.same import assert_same
+from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, rule, workers
+
+WITHIN = 4.0
+"""Seconds from the command's start to the new state: two on a quiet machine, and no test is to fail on another."""
+LONG_STEP = "wander: {steps: 20, pause: 30, slow: 5, pace: 0.2}"
+SHORT_STEP = "wander: {steps: 20}"
+HINT = "; `darkroom retry {job}` goes on from there"
+
+
+def cancelled_within(box: TaskBox, job: int, name: str) -> float:
+    """Cancel a job; the seconds from the command's start to the job's state."""
+    began = time.time()
+    done = box.darkroom("cancel", str(job))
+    assert "1 jobs cancelled" in done.stdout
+    assert box.state(name) == "cancelled"
+    return box.updated(job) - began
+
+
+def test_a_running_task(taskbox: TaskBox, tiny: Pixels) -> None:
+    taskbox.configure(rule("slow", SLOW, "preview: 100ms"), rule("calm", CALM))
+    taskbox.drop("slow/cat.png", tiny)
+    daemon = taskbox.start()
+    wait_until(taskbox.previews, 120, "a preview")
+    taskbox.until_step(5)
+    job = taskbox.row("slow/cat.png")[0]
+    assert cancelled_within(taskbox, job, "slow/cat.png") < WITHIN
+    reason = taskbox.job("slow/cat.png")["reason"]
+    assert reason.startswith("asked for by the user: cancelled at step "), reason
+    assert reason.endswith(f" of 200{HINT.format(job=job)}"), reason
+    wait_until(lambda: taskbox.files("out") == [], 5, "nothing to be left, the preview neither")
+    assert taskbox.checkpoint(job).exists()
+    wait_until(lambda: taskbox.snapshot()["tasks"] == [], 5, "no task to be told of")
+
+    taskbox.drop("calm/cat.png", tiny)  # on the very worker that was stopped
+    taskbox.until("calm/cat.png", "done")
+    assert len(workers(daemon)) == 1
+
+    assert daemon.stop() == 0
+    daemon = taskbox.start()
+    assert taskbox.checkpoint(job).exists(), "a cancelled job keeps it over a restart"
+    taskbox.darkroom("retry", str(job))
+    taskbox.until("slow/cat.png", "done")
+    stopped_at = int(reason.split(" at step ")[1].split()[0])
+    assert taskbox.begins() == [0, 0, stopped_at]
+    assert_same(taskbox, "slow/cat.png", "calm/cat.png")
+
+
+def test_a_step_that_takes_long(taskbox: TaskBox, tiny: Pixels) -> None:
+    """The worker is ended by force, and the checkpoint before the step stands, also one of an earlier try."""
+    taskbox.configure(rule("slow", LONG_STEP), rule("calm", SHORT_STEP), tasks="checkpoint: 100ms")
+    taskbox.drop("slow/cat.png", tiny)
+    daemon = taskbox.start()
+    taskbox.until_paused()
+    job = taskbox.row("slow/cat.png")[0]
+    assert taskbox.checkpoint(job).exists()
+    assert daemon.stop() == 0
+    reason = taskbox.row("slow/cat.png")[2]
+    assert re.fullmatch(r"handed back: darkroom was stopped, at step [1-4] of 20", reason), reason
+    daemon = taskbox.start()
+    taskbox.until_begun(times=2)
+    taskbox.until_step(1)
+    (worker,) = workers(daemon)
+    assert cancelled_within(taskbox, job, "slow/cat.png") < WITHIN
+    gone(worker)
+    _, state, reason = taskbox.row("slow/cat.png")
+    hint = re.escape(HINT.format(job=job))
+    assert state == "cancelled"
+    assert re.fullmatch(rf"asked for by the user: cancelled at step [1-4] of 20{hint}", reason), reason
+    taskbox.drop("calm/cat.png", tiny)
+    taskbox.until("calm/cat.png", "done")
+    assert daemon.process.poll() is None
+
+
+def test_jobs_that_do_not_run_a_task(taskbox: TaskBox, tiny: Pixels) -> None:
+    """One that waits, one that is done, one that nobody knows, one of a daemon that was killed."""
+    taskbox.configure(rule("slow", SLOW), rule("calm", "wander: {steps: 3}"))
+    taskbox.drop("calm/dog.png", tiny)
+    taskbox.start()
+    taskbox.until("calm/dog.png", "done")
+    taskbox.drop("slow/cat.png", tiny)
+    taskbox.until("slow/cat.png", "running")
+    taskbox.drop("calm/cat.png", tiny)
+    taskbox.until("calm/cat.png", "waiting")
+    waiting, running = taskbox.row("calm/cat.png")[0], taskbox.row("slow/cat.png")[0]
+    assert "1 jobs cancelled" in taskbox.darkroom("cancel", str(waiting)).stdout
+    assert taskbox.row("calm/cat.png")[1:] == ("cancelled", "asked for by the user: cancelled")
+
+    told = taskbox.darkroom("cancel", str(taskbox.row("calm/dog.png")[0]), check=1).stderr
+    assert told.count("\n") == 1 and "done" in told and "Traceback" not in told
+    told = taskbox.darkroom("cancel", "999", str(running), check=1).stderr
+    assert told == "darkroom: no job 999; `darkroom jobs` lists them\n"
+    assert taskbox.state("slow/cat.png") == "running", "all of them or none"
+
+    taskbox._daemons[-1].stop(signal.SIGKILL)
+    assert taskbox.state("slow/cat.png") == "running"
+    assert "1 jobs cancelled" in taskbox.darkroom("cancel", str(running)).stdout
+    assert taskbox.row("slow/cat.png")[1:] == ("cancelled", "asked for by the user: cancelled")
+    taskbox.configure(rule("slow", CALM), rule("calm", CALM))
+    taskbox.once()
+    assert taskbox.states()["cat.png"] == "cancelled" and taskbox.files("out/slow") == []
+    assert taskbox.state("slow/cat.png") == "cancelled", "a start does not take it up"

@@ -1,0 +1,71 @@
+"""SIGKILL of the worker and of the daemon: every job is done, and nobody could tell from the result."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+from tests.box import Daemon, Pixels, wait_until
+from tests.tasks.same import assert_same
+from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, kill, rule, workers
+
+KILLS = 20
+LONG, SHORT = "wander: {steps: 400, pause: 0.02}", "wander: {steps: 400}"
+
+
+def kill_after_progress(box: TaskBox, daemon: Daemon, job: int, chance: random.Random) -> None:
+    """Kill the worker a random moment after it has begun and saved something new."""
+    begun = len(box.begins())
+    checkpoint = box.checkpoint(job)
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+    wait_until(lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns != before, 120, "a checkpoint")
+    time.sleep(chance.uniform(0, 0.1))  # a random moment of the work is the point
+    (worker,) = workers(daemon)
+    kill(worker)
+    wait_until(lambda: len(box.begins()) > begun, 120, "the next try")
+
+
+def test_twenty_kills_of_the_worker(taskbox: TaskBox, tiny: Pixels) -> None:
+    taskbox.configure(rule("slow", LONG), rule("calm", SHORT))
+    taskbox.drop("slow/cat.png", tiny)
+    daemon, chance = taskbox.start(), random.Random(4)
+    taskbox.until_begun()
+    job = taskbox.row("slow/cat.png")[0]
+    for _ in range(KILLS):
+        kill_after_progress(taskbox, daemon, job, chance)
+    taskbox.until("slow/cat.png", "done")
+    begins = taskbox.begins()
+    assert len(begins) == KILLS + 1 and begins == sorted(begins) and begins[0] == 0 < begins[1]
+    done = taskbox.job("slow/cat.png")
+    assert done["attempts"] == 0 and done["record"]["steps"] == 400
+    assert daemon.said("SIGKILL; it goes on from its checkpoint at step")
+    taskbox.drop("calm/cat.png", tiny)
+    taskbox.until("calm/cat.png", "done")
+    assert_same(taskbox, "slow/cat.png", "calm/cat.png")
+    assert taskbox.files("var/tasks") == ["worker-0.log"], "nothing is kept of a job that is done"
+
+
+def test_kill_of_the_daemon(taskbox: TaskBox, tiny: Pixels) -> None:
+    """Its worker ends by itself; the next daemon clears the preview and goes on from the checkpoint."""
+    taskbox.configure(rule("slow", SLOW, "preview: 200ms"), rule("calm", CALM))
+    taskbox.drop("slow/cat.png", tiny)
+    daemon = taskbox.start()
+    wait_until(taskbox.previews, 120, "a preview")
+    job = taskbox.row("slow/cat.png")[0]
+    taskbox.until_saved(job)
+    (worker,) = workers(daemon)
+    daemon.stop(signal.SIGKILL)
+    gone(worker)
+    assert taskbox.previews() == ["slow/cat.preview.jpg"], "nobody was left to remove it"
+    taskbox.configure(rule("slow", SLOW), rule("calm", CALM))
+    taskbox.drop("calm/cat.png", tiny)
+    daemon = taskbox.start()
+    assert taskbox.previews() == []
+    taskbox.until_begun(times=2)
+    assert taskbox.begins()[1] > 0
+    taskbox.until("slow/cat.png", "done")
+    taskbox.until("calm/cat.png", "done")
+    assert taskbox.row("slow/cat.png")[0] == job and taskbox.job("slow/cat.png")["attempts"] == 0
+    assert_same(taskbox, "slow/cat.png", "calm/cat.png")
+    assert daemon.stop() == 0
