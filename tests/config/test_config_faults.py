@@ -16,7 +16,7 @@ from daemon.errors import ConfigError
 LINE = re.compile(r"[^\n]+:\d+:\d+: (yaml|file|[^\s:]+): [^\n;]+; [^\n]+")
 RULE = "name: a, watch: in, steps: [grayscale], output: 'out/{stem}.png'"
 RULES = f"rules: [{{{RULE}}}]"
-KEYS = "known: name, watch, recursive, match, when, steps, inputs, report, output, encode, on_conflict, source, retries"
+KEYS = "known: name, watch, recursive, match, when, steps, inputs, report, output, encode, on_conflict, source, retries, preview, trace"
 
 
 def faults(folder: Path, text: str | bytes, name: str = "config.yaml") -> list[str]:
@@ -62,7 +62,7 @@ VALUE_FAULTS = {
     "version: 1": "1:1: rules: it is missing; add rules: [{name: mosaic, ...}]",
     "version: 1\nrules: []": "2:8: rules: it is empty; write at least one",
     "version: 1\nrules:": "2:7: rules: it is empty, not a list; write [one, another], or one line for each that starts with -",
-    f"version: 1\non: 1\n{RULES}": "2:1: on: 'on' is not a key here; known: version, state_dir, runtime, settle, rescan, rules",
+    f"version: 1\non: 1\n{RULES}": "2:1: on: 'on' is not a key here; known: version, state_dir, runtime, tasks, settle, rescan, rules",
 }
 RUNTIME_FAULTS = {
     "device: gpu": "21: runtime.device: 'gpu' is not known; did you mean cpu? known: auto, cpu, cuda, tensorrt, tensorrt-rtx",
@@ -79,7 +79,7 @@ RULE_FAULTS = {
     "wach: x": f"8: rules[0].wach: 'wach' is not a key here; did you mean watch? {KEYS}",
     "report: x": "16: rules[0].report: no step of the rule measures anything; add pool_upsample_psnr or psnr to steps,"
     " or remove report",
-    "preview: 2s": "8: rules[0].preview: this version of darkroom does not have it yet; remove it",
+    "preview: 2s": "17: rules[0].preview: only a task runs long enough to be watched; remove preview, or see `darkroom operators` for tasks",
     "inputs: {}": "8: rules[0].inputs: no step of the rule takes several pictures; remove inputs",
     "recursive: 1": "19: rules[0].recursive: 1 is not true or false; write true or false, without quotes",
     "match: '*.jpg'": "15: rules[0].match: '*.jpg' is not a list; write [one, another], or one line for each that starts with -",
@@ -124,7 +124,7 @@ REPLACED = {
     (
         "[grayscale]",
         "[grayscal]",
-    ): "2:38: rules[0].steps[0].grayscal: no step is called 'grayscal'; did you mean grayscale? known: gaussian_blur, grayscale, mosaic, pool_upsample, pool_upsample_psnr, psnr, resize",
+    ): "2:38: rules[0].steps[0].grayscal: no step is called 'grayscal'; did you mean grayscale? known: gaussian_blur, grayscale, hybrid, mosaic, pool_upsample, pool_upsample_psnr, psnr, resize",
     ("[grayscale]", "[mosaic: {block: 0}]"): "2:54: rules[0].steps[0].mosaic.block: 0 is out of range; give 1–4096 px",
     (
         "[grayscale]",

@@ -1,4 +1,4 @@
-"""docs/tasks.md is true: its example, pasted into one file, is a task like any other."""
+"""docs/adding-a-task.md is true: its example, pasted into one file, is a task like any other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from skimage import data
 
 REPOSITORY = Path(__file__).parents[2]
-PAGE = REPOSITORY / "docs" / "tasks.md"
+PAGE = REPOSITORY / "docs" / "adding-a-task.md"
 CONFIG = """
 version: 1
 rules:

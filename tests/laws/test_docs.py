@@ -86,8 +86,8 @@ def test_changelog_tells_of_this_version() -> None:
 
 
 def test_steps_of_commands_are_parsed() -> None:
-    # The page on adding an operator uses one that is not there yet; it has a test of its own.
-    text = "".join(page.read_text(encoding="utf-8") for page in PAGES if page.name != "adding-an-operator.md")
+    # The pages on adding a step use one that is not there yet; they have tests of their own.
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES if not page.name.startswith("adding-"))
     found = re.findall(r"darkroom apply '(.+?)'", text)
     assert found
     for steps in found:
