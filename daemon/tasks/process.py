@@ -50,7 +50,7 @@ class WorkerProcess:
             with log.open("wb") as errors:
                 # A session of its own: Ctrl-C in the terminal is for the daemon.
                 self._child = subprocess.Popen(
-                    command, env=child_environment(), stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True
+                    command, env=_environment(), stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True
                 )
         except OSError as error:
             raise writing_failed(str(log), error) from error
@@ -136,6 +136,12 @@ class WorkerProcess:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
+
+
+def _environment() -> dict[str, str]:
+    """Threads of PyTorch that wait for each other sleep. Left to spin they take turns with whatever else wants the
+    cores: ten steps of a hybrid took 2.3–13 s on a busy machine, and 0.5–1 s so (docs/performance.md)."""
+    return {"OMP_WAIT_POLICY": "PASSIVE", **child_environment()}
 
 
 def _kills_for_memory() -> int:
