@@ -20,19 +20,30 @@ CONFIG = Path(__file__).parents[1] / "config.yaml"
 def photographs() -> Iterator[tuple[str, Image.Image]]:
     """Photographs that scikit-image ships, all free to use: (file name, picture)."""
     yield "astronaut.jpg", Image.fromarray(data.astronaut())
-    yield "coffee.png", Image.fromarray(data.coffee())
     yield "cat.webp", Image.fromarray(data.chelsea())
+    yield "coffee.png", Image.fromarray(data.coffee())
     yield "rocket.jpg", Image.fromarray(data.rocket())
 
 
 def drop(config: Config) -> None:
-    """Save the photographs in every watched folder, each under a temporary name first, as a careful program does."""
-    for folder in {folder for rule in config.rules for folder in rule.watch}:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, picture in photographs():
-            temporary = folder / f".{name}"
-            picture.save(temporary, format=Image.registered_extensions()[Path(name).suffix], quality=92)
-            temporary.replace(folder / name)
+    """Save the photographs in every watched folder; a rule with several inputs gets one for each, named as it wants."""
+    for rule in config.rules:
+        varying = [item.pattern.text for item in rule.inputs if item.pattern is not None]
+        names = [text.replace("{key}", "portrait").replace("*", "jpg") for text in varying]
+        for folder in rule.watch:
+            for number, (name, picture) in enumerate(photographs()):
+                if not names:
+                    save(picture, folder / name)
+                elif number < len(names):
+                    save(picture, folder / names[number])
+
+
+def save(picture: Image.Image, target: Path) -> None:
+    """Under a temporary name first, as a careful program does."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}")
+    picture.save(temporary, format=Image.registered_extensions()[target.suffix], quality=92)
+    temporary.replace(target)
 
 
 def main() -> int:

@@ -95,6 +95,8 @@ class Try:
         job = self._work.job
         alone = Member(self._task.inputs[0], job.path, job.fingerprint)
         members = self._host.ledger.members([job.id]).get(job.id, (alone,))
+        if {member.role for member in members} != set(self._task.inputs):
+            raise SourceChanged("the rule's inputs were changed since this job was made; a newer one takes its files")
         return tuple(sorted(members, key=lambda member: self._task.inputs.index(member.role)))
 
     def _order(self, members: tuple[Member, ...]) -> Run:
@@ -156,8 +158,6 @@ class Try:
         job, saved = self._work.job, self._attempt.saved if self._attempt else 0
         further = saved > self._card.reached
         card = Card(self._card.thrift, max(saved, self._card.reached), 0 if further else self._card.kills)
-        if isinstance(error, SourceChanged | SourceGone):
-            self._host.look_again(job)
         if isinstance(error, OutOfMemory) and card.thrift < len(self._task.savings):
             self._try_again(Card(card.thrift + 1), f"{error}; tried again with {self._task.savings[card.thrift]}", 0.5)
             return
@@ -171,6 +171,8 @@ class Try:
             error = TaskFailed(f"{error}, for the {card.kills}th time in a row")
         self._folder.write_card(replace(card, kills=0))
         move = self._host.endings.fail(replace(job, attempts=0) if further else job, error)
+        if isinstance(error, SourceChanged | SourceGone):
+            self._host.look_again(job)  # now that the ledger has it: what is left of a group is a group again
         own_fault = isinstance(error, TaskFailed | PermanentError) or not isinstance(error, DarkroomError)
         if move.to is State.FAILED and own_fault:
             self._folder.close(keep_checkpoint=False)  # what led to the error must not be where the next try begins
