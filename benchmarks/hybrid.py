@@ -163,6 +163,7 @@ def main() -> None:
     """Print what was asked for, as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many pairs of photographs")
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--large", type=int, default=0, metavar="SIDE", help="only one picture of SIDE × SIDE")
     options = parser.parse_args()
@@ -171,7 +172,7 @@ def main() -> None:
         large(options.large)
         return
     print(f"{time.strftime('%Y-%m-%d')}, {options.threads} threads", flush=True)
-    for names in PAIRS:
+    for names in PAIRS[: options.pairs]:
         compare(names, options.rounds)
     own = [sys.executable, "-m", "benchmarks.hybrid", "--threads", str(options.threads), "--large", "2048"]
     sys.stdout.flush()
