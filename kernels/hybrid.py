@@ -39,7 +39,7 @@ SAVINGS = (
     gamma=Number(2.2, low=1, high=4, doc="light is level^gamma; light is what distance blurs"),
     optimizer=Choice("lbfgs", OPTIMIZERS, doc="gradient_descent is the plain recipe, some fifty times slower"),
     steps=IntegerOrAuto(
-        None, low=1, high=100_000, doc="auto: until settled; default auto, or 200 for gradient_descent"
+        None, low=1, high=100_000, unit="steps", doc="auto: until settled; by default so, or 200 for gradient_descent"
     ),
     start=Choice(None, tuple(STARTS), doc="where to begin; by default linear, or grey for gradient_descent"),
     learning_rate=Number(0.3, low=0.0001, high=100, doc="length of gradient_descent's steps; lbfgs finds its own"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ARMIJO, CURVATURE = 1e-4, 0.9  # the usual constants of the Wolfe conditions
+TINY = 1e-25  # a change of gradient whose squares are below float32 is none
 TRIES = 20  # evaluations of one line search; 1 or 2 are usual
 WINDOW = 5  # steps over which a loss is looked at to say whether it has settled
 
@@ -70,8 +71,8 @@ def _kept(point: Point) -> dict[str, Any]:
 def _remembered(pairs: list[Any], before: Point, after: Point, memory: int) -> list[Any]:
     """The pairs with that of the newest step; one without positive curvature says nothing and is left out."""
     step, change = after.x - before.x, after.gradient - before.gradient
-    product = dot(step, change)
-    if product <= 1e-10 * dot(change, change):
+    product, squares = dot(step, change), dot(change, change)
+    if product <= 1e-10 * squares or squares < TINY:
         return pairs
     return [*pairs, {"step": step, "change": change, "product": product}][-memory:]
 

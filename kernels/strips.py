@@ -41,11 +41,11 @@ def strips(height: int, width: int, halo: int, pixels: int) -> list[Strip]:
     """A picture cut into strips of nearly equal height, `halo` rows wider at either end where the picture goes on.
 
     One that has at most `pixels` stays whole. Otherwise a strip with its halo has about that many, unless its own rows
-    were then fewer than two halos: most of the work would be done twice and more.
+    were then fewer than a halo: everything would be computed more than three times.
     """
     if height * width <= pixels:
         return [Strip(0, height, 0, height)]
-    count = math.ceil(height / max(2 * halo, pixels // width - 2 * halo, 1))
+    count = math.ceil(height / max(halo, pixels // width - 2 * halo, 1))
     edges = [height * index // count for index in range(count + 1)]
     return [Strip(start, stop, max(0, start - halo), min(height, stop + halo)) for start, stop in pairwise(edges)]
 

@@ -1,0 +1,183 @@
+"""Hybrids: L-BFGS beside two hundred steps of plain gradient descent, and a picture of four megapixels.
+
+For each weight of the near picture, in turn and several times over, in one run, at 512×512:
+
+* `recipe`: the recipe as one writes it in PyTorch: depthwise convolutions, automatic gradients, 200 steps at rate 0.3;
+* `descent`: the same 200 steps as `optimizer: gradient_descent` takes them;
+* `lbfgs`: the default; the time until its loss, as told after a step, is at or below the one that `descent` ends with.
+
+Times run from the two pictures to the step in question. Then, in a process of its own, 2048×2048 pixels.
+
+    python -m benchmarks.hybrid                 # 3 rounds of three weights with two pairs, then 4 megapixels
+    python -m benchmarks.hybrid --rounds 5 --threads 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import skimage.data
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.throughput import cores
+from kernels.chain import parse_chain
+from kernels.gaussian import gaussian_taps
+from kernels.spec import operators
+from kernels.tasks import Progress, Result
+
+PAIRS = (("astronaut", "chelsea"), ("coffee", "rocket"))
+WEIGHTS = (0.1, 0.3, 1.0)
+SIDE = 512
+
+
+def square(name: str, side: int) -> Tensor:
+    """A photograph of scikit-image, its middle cut out and resized: uint8 side×side×3."""
+    picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
+    short, (width, height) = min(picture.size), picture.size
+    left, top = (width - short) // 2, (height - short) // 2
+    middle = picture.crop((left, top, left + short, top + short))
+    return torch.from_numpy(np.array(middle.resize((side, side), Image.Resampling.LANCZOS)))
+
+
+def inputs(names: tuple[str, str], side: int) -> dict[str, Tensor]:
+    """Near and far."""
+    return {role: square(name, side) for role, name in zip(("near", "far"), names, strict=True)}
+
+
+def recipe(pair: Mapping[str, Tensor], near_weight: float) -> float:
+    """200 steps of the recipe, float32, as a reader of it would write them today; gives the loss at the end."""
+    near, far = (pair[role].permute(2, 0, 1).float()[None] / 255 for role in ("near", "far"))
+    taps = torch.tensor(gaussian_taps(3, 15))
+    rows, columns = taps.view(1, 1, 15, 1).repeat(3, 1, 1, 1), taps.view(1, 1, 1, 15).repeat(3, 1, 1, 1)
+
+    def seen(picture: Tensor) -> Tensor:
+        light = torch.nn.functional.conv2d(picture**2.2, rows, padding=(7, 0), groups=3)
+        return torch.nn.functional.conv2d(light, columns, padding=(0, 7), groups=3) ** (1 / 2.2)
+
+    label, x = seen(far), torch.zeros_like(near, requires_grad=True)
+
+    def loss() -> Tensor:
+        y = torch.sigmoid(x)
+        return near_weight * ((y - near) ** 2).sum() + ((seen(y) - label) ** 2).sum()
+
+    for _ in range(200):
+        (gradient,) = torch.autograd.grad(loss(), x)
+        with torch.no_grad():
+            x -= 0.3 * gradient
+    with torch.no_grad():
+        return float(loss())
+
+
+def task(pair: Mapping[str, Tensor], **parameters: Any) -> Iterator[Progress]:
+    """The task as the worker runs it."""
+    (step,) = parse_chain({"hybrid": parameters})
+    steps: Iterator[Progress] = operators()["hybrid"].function(pair, {}, thrift=0, **dict(step.parameters))
+    return steps
+
+
+@dataclass
+class Timed:
+    """A run: each step's loss and the seconds it was told after, and the result."""
+
+    result: Result
+    losses: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def until(self, loss: float) -> float:
+        """Seconds until a loss was reached; +∞ if it never was."""
+        reached = (s for s, told in zip(self.seconds, self.losses, strict=True) if told <= loss)
+        return next(reached, float("inf"))
+
+
+def timed(pair: Mapping[str, Tensor], **parameters: Any) -> Timed:
+    """The task from start to end."""
+    begun, steps = time.perf_counter(), task(pair, **parameters)
+    told, seconds = list[Mapping[str, float | Tensor]](), list[float]()
+    while True:
+        try:
+            told.append(next(steps).losses)
+        except StopIteration as end:
+            return Timed(end.value, [float(each["loss"]) for each in told], seconds)
+        seconds.append(time.perf_counter() - begun)
+
+
+def compare(names: tuple[str, str], rounds: int) -> None:
+    """The table of one pair."""
+    pair, rows = inputs(names, SIDE), list[str]()
+    for weight in WEIGHTS:
+        outside, plain, ours = list[float](), list[float](), list[float]()
+        for _ in range(rounds):
+            begun = time.perf_counter()
+            recipe(pair, weight)
+            outside.append(time.perf_counter() - begun)
+            descent = timed(pair, near_weight=weight, optimizer="gradient_descent")
+            plain.append(descent.seconds[-1])
+            found = timed(pair, near_weight=weight)
+            ours.append(found.until(descent.result.record["loss"]))  # type: ignore[arg-type]
+        end = timed(pair, near_weight=weight, steps=60)
+        rows.append(_row(weight, outside, plain, ours, descent.result, found.result, end.result))
+    print(f"\n{names[0]} near, {names[1]} from afar, {SIDE}×{SIDE}, median of {rounds} rounds\n")
+    print("| near_weight | recipe s | descent s | lbfgs to that loss, ms | speed over recipe | over descent |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    print("\n".join(row.split("\n")[0] for row in rows))
+    print("\n| near_weight | loss of descent | of lbfgs (steps) | of 60 steps | near correlation | far PSNR, dB |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    print("\n".join(row.split("\n")[1] for row in rows))
+
+
+def _row(weight: float, outside: list[float], plain: list[float], ours: list[float], *results: Result) -> str:
+    over = [statistics.median(a / b for a, b in zip(times, ours, strict=True)) for times in (outside, plain)]
+    first = [f"{statistics.median(outside):.2f}", f"{statistics.median(plain):.2f}"]
+    first += [f"{1000 * statistics.median(ours):.0f}", *(f"**{ratio:.0f}**" for ratio in over)]
+    descent, found, end = (dict[str, Any](result.record) for result in results)
+    shares = [f"{100 * (record['loss'] / descent['loss'] - 1):+.1f} %" for record in (found, end)]
+    second = [f"{descent['loss']:,.0f}", f"**{shares[0]}** ({found['steps']})", shares[1]]
+    for name, digits in (("near_correlation", 2), ("far_psnr", 1)):
+        second.append(" / ".join(f"{record[name]:.{digits}f}" for record in (descent, found, end)))
+    return "\n".join(f"| {weight} | {' | '.join(cells)} |" for cells in (first, second))
+
+
+def large(side: int) -> None:
+    """One large hybrid in this process: its time, its slowest step, and the peak memory with all libraries."""
+    pair = inputs(PAIRS[0], side)
+    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = timed(pair)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    gaps = np.diff([0.0, *found.seconds])
+    print(f"\n{side}×{side}: {found.seconds[-1]:.1f} s, {found.result.record['steps']} steps over all strips,")
+    print(f"the slowest {gaps.max():.2f} s; peak memory {peak:.0f} MiB, of which {idle:.0f} before it began")
+
+
+def main() -> None:
+    """Print what was asked for, as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many pairs of photographs")
+    parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--large", type=int, default=0, metavar="SIDE", help="only one picture of SIDE × SIDE")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.large:
+        large(options.large)
+        return
+    print(f"{time.strftime('%Y-%m-%d')}, {options.threads} threads", flush=True)
+    for names in PAIRS[: options.pairs]:
+        compare(names, options.rounds)
+    own = [sys.executable, "-m", "benchmarks.hybrid", "--threads", str(options.threads), "--large", "2048"]
+    sys.stdout.flush()
+    subprocess.run(own, check=True)
+
+
+if __name__ == "__main__":
+    main()
