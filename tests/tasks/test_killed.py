@@ -1,7 +1,11 @@
-"""SIGKILL of the worker and of the daemon: every job is done, and nobody could tell from the result."""
+"""SIGKILL of the worker and of the daemon: every job is done, and nobody could tell from the result.
+
+`DARKROOM_TASK_KILLS` sets how often the worker is killed (20 by default).
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -10,7 +14,7 @@ from tests.box import Daemon, Pixels, wait_until
 from tests.tasks.same import assert_same
 from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, kill, rule, workers
 
-KILLS = 20
+KILLS = int(os.environ.get("DARKROOM_TASK_KILLS", "20"))
 LONG, SHORT = "wander: {steps: 400, pause: 0.02}", "wander: {steps: 400}"
 
 

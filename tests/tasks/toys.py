@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,7 +153,7 @@ def _deaf() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-FALLS = {
+FALLS: dict[str, Callable[[], None]] = {
     "raise": _raise,
     "refuse": _refuse,
     "memory": _memory,
