@@ -12,7 +12,7 @@ from daemon.tasks.process import WorkerDied, WorkerProcess
 
 LOOK = 0.2
 """Seconds between two looks at whether the task is still wanted."""
-STOP_WITHIN = 1.2
+STOP_WITHIN = 1.0
 """Seconds that a worker has to end its step and save; then it is killed, and the checkpoint before that one stands."""
 SILENT = 60.0
 """Seconds without a sign of life after which a worker is taken for dead: it beats every second."""

@@ -27,7 +27,7 @@ from kernels.chain import canonical, task_of
 if TYPE_CHECKING:
     from daemon.tasks.host import TaskHost
 
-LOOK = 0.5
+LOOK = 0.25
 """Seconds between two looks into the ledger while a task runs."""
 MOST_KILLS = 30
 """Kills of the worker in a row, without a further checkpoint between them, after which a try counts as failed."""
