@@ -73,3 +73,20 @@ def test_kill_of_the_daemon(taskbox: TaskBox, tiny: Pixels) -> None:
     assert taskbox.row("slow/cat.png")[0] == job and taskbox.job("slow/cat.png")["attempts"] == 0
     assert_same(taskbox, "slow/cat.png", "calm/cat.png")
     assert daemon.stop() == 0
+
+
+def test_kill_of_a_worker_that_loads_or_rests(taskbox: TaskBox, tiny: Pixels) -> None:
+    """One that has not begun, and one without work: the next is started, and no try is counted."""
+    taskbox.configure(rule("calm", "wander: {steps: 3}"))
+    taskbox.drop("calm/cat.png", tiny)
+    daemon = taskbox.start()
+    (worker,) = wait_until(lambda: workers(daemon), 60, "a worker")
+    kill(worker)
+    assert "SIGKILL" in taskbox.until("calm/cat.png", "waiting")
+    taskbox.until("calm/cat.png", "done")
+    (worker,) = workers(daemon)
+    kill(worker)
+    taskbox.drop("calm/dog.png", tiny)
+    taskbox.until("calm/dog.png", "done")
+    assert [job["attempts"] for job in taskbox.jobs()] == [0, 0]
+    assert workers(daemon) != [worker] and daemon.stop() == 0
