@@ -31,7 +31,7 @@ SAVINGS = (
 
 @task(
     "hybrid",
-    Task(inputs=("near", "far"), savings=SAVINGS),
+    Task(inputs=("near", "far"), savings=SAVINGS, beside=("distances",)),
     near_weight=Number(0.3, low=0.001, high=1000, doc="how much it counts that near is seen near"),
     far_weight=Number(1.0, low=0.001, high=1000, doc="how much it counts that far is seen from afar"),
     kernel=Integer(15, low=1, high=255, unit="taps", odd=True, doc="length of the kernel that stands for distance"),

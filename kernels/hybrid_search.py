@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FALL = {"lbfgs": 1.5e-2, "gradient_descent": 1e-3}
 """`auto` stops when five steps lower the loss by less than this share of it; see docs/hybrid.md for the lbfgs one."""
-HALO = 4  # reaches of the kernel; see docs/decisions/013-hybrid-in-strips.md
+HALO = 4  # reaches of the kernel; see docs/decisions/016-hybrid-in-strips.md
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def mosaic_graph(tmp_path_factory: pytest.TempPathFactory, packages: dict[str, s
     folder = tmp_path_factory.getbasetemp()
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     store = folder.parent / f"task-graphs-{run}" if run else folder / "task-graphs"
-    subprocess.run([sys.executable, "-c", BUILD, str(store)], env=packages, check=True, timeout=120)
+    subprocess.run([sys.executable, "-P", "-c", BUILD, str(store)], env=packages, check=True, timeout=120)
     return store
 
 

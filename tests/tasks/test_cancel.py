@@ -6,7 +6,8 @@ import re
 import signal
 import time
 
-from tests.box import Pixels, wait_until
+from tests.box import Box, Pixels, wait_until
+from tests.daemon.test_faults import driver, started
 from tests.tasks.same import assert_same
 from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, rule, workers
 
@@ -109,3 +110,13 @@ def test_jobs_that_do_not_run_a_task(taskbox: TaskBox, tiny: Pixels) -> None:
     taskbox.once()
     assert taskbox.states()["cat.png"] == "cancelled" and taskbox.files("out/slow") == []
     assert taskbox.state("slow/cat.png") == "cancelled", "a start does not take it up"
+
+
+def test_a_picture_on_its_way_is_not_stopped(box: Box, tiny: Pixels) -> None:
+    """It would come out all the same, or twice: told in one line, and the job goes on."""
+    box.drop("in/cat.png", tiny)
+    with started(box, driver(box, "stages", "read_source", "import time", "time.sleep(60)")):
+        wait_until(lambda: box.states() == {"cat.png": "running"}, 60, "the picture to be taken")
+        told = box.darkroom("cancel", "1", check=1).stderr
+        assert told.startswith("darkroom: ") and told.count("\n") == 1 and "running" in told, told
+        assert box.states() == {"cat.png": "running"}

@@ -1,7 +1,11 @@
-"""SIGKILL of the worker and of the daemon: every job is done, and nobody could tell from the result."""
+"""SIGKILL of the worker and of the daemon: every job is done, and nobody could tell from the result.
+
+`DARKROOM_TASK_KILLS` sets how often the worker is killed (20 by default).
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -10,7 +14,7 @@ from tests.box import Daemon, Pixels, wait_until
 from tests.tasks.same import assert_same
 from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, kill, rule, workers
 
-KILLS = 20
+KILLS = int(os.environ.get("DARKROOM_TASK_KILLS", "20"))
 LONG, SHORT = "wander: {steps: 400, pause: 0.02}", "wander: {steps: 400}"
 
 
@@ -69,3 +73,20 @@ def test_kill_of_the_daemon(taskbox: TaskBox, tiny: Pixels) -> None:
     assert taskbox.row("slow/cat.png")[0] == job and taskbox.job("slow/cat.png")["attempts"] == 0
     assert_same(taskbox, "slow/cat.png", "calm/cat.png")
     assert daemon.stop() == 0
+
+
+def test_kill_of_a_worker_that_loads_or_rests(taskbox: TaskBox, tiny: Pixels) -> None:
+    """One that has not begun, and one without work: the next is started, and no try is counted."""
+    taskbox.configure(rule("calm", "wander: {steps: 3}"))
+    taskbox.drop("calm/cat.png", tiny)
+    daemon = taskbox.start()
+    (worker,) = wait_until(lambda: workers(daemon), 60, "a worker")
+    kill(worker)
+    assert "SIGKILL" in taskbox.until("calm/cat.png", "waiting")
+    taskbox.until("calm/cat.png", "done")
+    (worker,) = workers(daemon)
+    kill(worker)
+    taskbox.drop("calm/dog.png", tiny)
+    taskbox.until("calm/dog.png", "done")
+    assert [job["attempts"] for job in taskbox.jobs()] == [0, 0]
+    assert workers(daemon) != [worker] and daemon.stop() == 0

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from tests.box import Pixels, wait_until
-from tests.tasks.taskbox import CALM, SLOW, TaskBox, alive, gone, kill, rule, workers
+from tests.tasks.taskbox import CALM, TaskBox, alive, gone, kill, rule, workers
 
 
 def test_a_worker_without_work_ends(taskbox: TaskBox, tiny: Pixels) -> None:
@@ -35,9 +35,9 @@ def test_two_at_a_time(taskbox: TaskBox, tiny: Pixels) -> None:
     """Of three, two run and one waits; the crash of one worker leaves the other alone; a source that is replaced
     while its task runs is skipped, and the new content done.
     """
-    taskbox.configure(rule("slow", SLOW, "preview: 200ms"), tasks="checkpoint: 100ms, concurrency: 2")
+    endless = "wander: {steps: 200, pause: 0.5}"
+    taskbox.configure(rule("slow", endless, "preview: 200ms"), tasks="checkpoint: 100ms, concurrency: 2")
     for name in ("one", "two", "three"):
-        taskbox.drop(f"slow/{name}.png", tiny)
         taskbox.drop(f"slow/{name}.png", tiny)
     daemon = taskbox.start()
     taskbox.until_begun(times=2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +90,7 @@ def stumble(
         state["step"] = step
         if step == at and falls(how) < times and not (how in ("memory", "hoard") and thrift == 2):
             note(f"{how}: falls at {step}")
-            FALLS[how]()  # type: ignore[no-untyped-call]
+            FALLS[how]()
         yield Progress(step, 6, {"loss": 1.0 / step}, lambda: inputs["picture"])
     return Result(inputs["picture"], {"thrift": thrift})
 
@@ -153,7 +153,7 @@ def _deaf() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-FALLS = {
+FALLS: dict[str, Callable[[], None]] = {
     "raise": _raise,
     "refuse": _refuse,
     "memory": _memory,
