@@ -15,6 +15,7 @@ from daemon import findings, partners, snapshot
 from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import Ledger, Measured
 from daemon.model import Config, Job, Member, State
+from daemon.tasks.trace import finite
 from daemon.tasks.view import TaskView
 from kernels.chain import Chain, describe
 from kernels.spec import operators
@@ -66,6 +67,7 @@ def status_of(config: Config) -> dict[str, Any]:
 
 def _task(task: dict[str, Any]) -> dict[str, Any]:
     """A running task, as its daemon last told of it; `seconds_left` is None where nobody can tell yet."""
+    losses = {name: finite(value) for name, value in task["losses"].items()}
     return {
         "job": task["job"],
         "rule": task["rule"],
@@ -75,8 +77,8 @@ def _task(task: dict[str, Any]) -> dict[str, Any]:
         "started": _iso(task["began"]),
         "step": task["step"],
         "steps": task["steps"],
-        "loss": next(iter(task["losses"].values()), None),
-        "losses": task["losses"],
+        "loss": next(iter(losses.values()), None),
+        "losses": losses,
         "seconds_left": task["left"],
     }
 

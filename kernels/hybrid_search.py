@@ -16,7 +16,7 @@ from kernels.tasks import Progress, State
 if TYPE_CHECKING:
     from torch import Tensor
 
-FALL = {"lbfgs": 1.5e-2, "gradient_descent": 1e-3}
+FALL = {"lbfgs": 2e-3, "gradient_descent": 1e-3}
 """`auto` stops when five steps lower the loss by less than this share of it; see docs/hybrid.md for the lbfgs one."""
 HALO = 4  # reaches of the kernel; see docs/decisions/016-hybrid-in-strips.md
 

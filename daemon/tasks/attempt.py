@@ -151,7 +151,7 @@ class Attempt:
         return TaskFailed(f"{report.text}, at step {self._step + 1}")
 
     def _died(self, death: WorkerDied) -> DarkroomError:
-        if self._worker.device is None:
+        if self._worker.device is None and not death.killed:
             return BlockedError(f"the PyTorch worker does not start: {death}; see `darkroom doctor`")
         place = f"after step {self._step:,} of {self._steps:,}" if self._step else "before the first step"
         if death.starved:

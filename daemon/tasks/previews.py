@@ -37,12 +37,17 @@ class Preview:
         height, width = pixels.shape[:2]
         path = f"{os.path.splitext(target_of(self._work, width, height))[0]}{SUFFIX}"
         try:
-            if path != self._folder.preview_path() and os.path.lexists(path):
+            if os.path.lexists(path) and not (path == self._folder.preview_path() and self._is_ours(path)):
                 self._complain(f"{path}: exists and is not this task's, so there is no preview")
                 return
             self._write(path, encode(pixels, None, Metadata(Format.JPEG), Format.JPEG, _OPTIONS))
         except DarkroomError as error:
             self._complain(str(error))
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether what stands there is what was written last."""
+        record = self._ledger.written([path]).get(path)
+        return record is not None and record.fingerprint == fingerprint_of(Path(path).stat())
 
     def _write(self, path: str, data: bytes) -> None:
         job = self._work.job.id

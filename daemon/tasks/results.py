@@ -23,7 +23,8 @@ def take(work: Work, finished: Finished, folder: TaskFolder, device: str, saving
     """Fill `work` in, so that it can be encoded and published. `savings` are what was done to need less memory."""
     work.result = folder.read("result")
     work.device = device
-    record = {**finished.record, "steps": finished.steps, "seconds": round(finished.seconds, 2)}
+    record = {name: trace.finite(value) for name, value in finished.record.items()}
+    record |= {"steps": finished.steps, "seconds": round(finished.seconds, 2)}
     if savings:
         record["savings"] = "; ".join(savings)
     work.record = json.dumps({"record": record, "losses": thinned(finished.history)})
@@ -57,7 +58,7 @@ def thinned(history: trace.History) -> list[dict[str, Any]]:
     """At most KEPT steps of a history, evenly spread, the first and the last among them."""
     last = len(history) - 1
     places = range(last + 1) if last < KEPT else [round(number * last / (KEPT - 1)) for number in range(KEPT)]
-    return [{"step": history[place][0], **history[place][1]} for place in places]
+    return [trace.row(*history[place]) for place in places]
 
 
 def suffixes_of(task: Task | None) -> tuple[str, ...]:

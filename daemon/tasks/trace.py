@@ -20,7 +20,7 @@ COLORS = ("#1b6ca8", "#c2571a", "#3f7d3a", "#7a4b9d", "#8a6d1b", "#555555")
 def as_json(picture: str, steps: str, record: Mapping[str, Any], history: History) -> bytes:
     """The file beside the output: the record, and one row for each step kept, losses by name."""
     picture = picture.encode(errors="backslashreplace").decode()
-    rows = [{"step": step, **{name: _finite(value) for name, value in losses.items()}} for step, losses in history]
+    rows = [row(step, losses) for step, losses in history]
     told = {"picture": picture, "steps": steps, "record": dict(record), "losses": rows}
     return (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -76,6 +76,11 @@ def _curve(places: Sequence[tuple[float, float]], name: str, color: str) -> str:
     return f'{line}<text x="{x + 6:g}" y="{y + 4:g}" fill="{color}">{escape(name)}</text>\n'
 
 
-def _finite(value: float) -> float | str:
-    """JSON has neither infinity nor NaN: those are words."""
-    return value if math.isfinite(value) else str(value)
+def row(step: int, losses: Mapping[str, float]) -> dict[str, Any]:
+    """A step with its losses by name, for JSON."""
+    return {"step": step, **{name: finite(value) for name, value in losses.items()}}
+
+
+def finite(value: Any) -> Any:
+    """A value for JSON, which has neither infinity nor NaN: those are words."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -29,7 +29,7 @@ class TaskView:
         if not self.step:
             return "begins" if self.device else "waits for PyTorch to load"
         words = [f"step {self.step:,} of {self.steps:,}"]
-        words += [f"{name} {value:,.4g}" for name, value in list(self.losses.items())[:1]]
+        words += [f"{name} {float(value):,.4g}" for name, value in list(self.losses.items())[:1]]
         words += [f"{duration(self.left)} left"] if self.left is not None else []
         return ", ".join(words)
 

@@ -99,7 +99,8 @@ def test_lbfgs_ends_lower_than_two_hundred_plain_steps(weight: float) -> None:
     found = run(inputs, near_weight=weight)
     assert found.record["loss"] < 0.99 * plain
     assert sum(loss["loss"] > plain for loss in found.losses) <= 10  # reached within so many steps
-    assert found.record["steps"] <= 40  # auto has stopped
+    assert found.record["steps"] < 100  # auto has stopped, and not long before there was nothing left to win
+    assert run(inputs, near_weight=weight, steps=100).record["loss"] > 0.99 * found.record["loss"]
 
 
 @pytest.mark.parametrize("weights", [(0.01, 1.0), (0.1, 10.0), (0.001, 1000.0), (1000.0, 0.001)], ids=str)
