@@ -75,15 +75,19 @@ class Ledger(Questions):
     def add(self, arrivals: Sequence[Arrival]) -> list[int]:
         """Enter new jobs as waiting; an older version of the same file still waiting is skipped, as replaced.
 
-        Their ids, in the same order.
+        A group that waits for files has its job already, which is about the files that are there by now. The ids of
+        all, in the same order.
         """
         ids = list[int]()
 
         def enter(db: sqlite3.Connection) -> None:
             ids.clear()
             for new in arrivals:
-                self._supersede(db, new)
-                ids.append(self._enter(db, new))
+                if (job := members.waits_for_files(db, new)) is not None:
+                    ids.append(self._renew(db, job, new))
+                else:
+                    self._supersede(db, new)
+                    ids.append(self._enter(db, new))
 
         self._write(enter)
         return ids
@@ -100,6 +104,17 @@ class Ledger(Questions):
         members.remember(db, cursor.lastrowid, new.members)
         _remember(db, cursor.lastrowid, now, State.WAITING, reason)
         return cursor.lastrowid
+
+    def _renew(self, db: sqlite3.Connection, job: int, new: Arrival) -> int:
+        now, reason, lacks = self._clock(), _printable(new.reason), new.lacks and _printable(new.lacks)
+        db.execute(
+            "UPDATE jobs SET size = ?, mtime_ns = ?, inode = ?, reason = ?, updated = ?, lacks = ? WHERE id = ?",
+            (*numbers(new.fingerprint), reason, now, lacks, job),
+        )
+        members.forget(db, job)
+        members.remember(db, job, new.members)
+        _remember(db, job, now, State.WAITING, reason)
+        return job
 
     def _supersede(self, db: sqlite3.Connection, new: Arrival) -> None:
         rows = db.execute(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from daemon.ledger.database import Database, chunks, numbers, path_of, text
 from daemon.ledger.jobs import COLUMNS, job_of
+from daemon.ledger.values import Arrival
 from daemon.model import Fingerprint, Job, Member
 
 # Both are named, or SQLite looks through every job that a rule ever had.
@@ -18,6 +19,18 @@ def remember(db: sqlite3.Connection, job: int, members: Sequence[Member]) -> Non
     """Enter the files of a new job."""
     rows = [(job, m.role, text(m.path), *numbers(m.fingerprint), m.fixed) for m in members]
     db.executemany("INSERT INTO members VALUES (?,?,?,?,?,?,?)", rows)
+
+
+def forget(db: sqlite3.Connection, job: int) -> None:
+    """Its files are others by now."""
+    db.execute("DELETE FROM members WHERE job = ?", (job,))
+
+
+def waits_for_files(db: sqlite3.Connection, new: Arrival) -> int | None:
+    """The job of the same group that waits for files, if there is one."""
+    sql = "SELECT id FROM jobs WHERE rule = ? AND root = ? AND relative = ? AND state = 'waiting' AND lacks IS NOT NULL"
+    row = db.execute(sql, (new.rule, text(new.root), text(new.relative))).fetchone()
+    return None if row is None else int(row[0])
 
 
 def of_jobs(database: Database, jobs: Sequence[int]) -> dict[int, tuple[Member, ...]]:

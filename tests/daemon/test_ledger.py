@@ -337,8 +337,11 @@ def test_group_that_is_not_whole_is_in_no_queue(ledger: Ledger) -> None:
     assert (waiting.id, waiting.lacks, waiting.state) == (half, "far: a file", State.WAITING)
     assert ledger.waiting_groups("r", ROOT) == ["castle"] and ledger.waiting_groups("r", "/other") == []
     (whole,) = ledger.add([group("castle", NEAR, FAR)])
-    assert ledger.incomplete() == {"q": 1} and ledger.jobs(ids=[half])[0].state is State.SKIPPED
+    assert whole == half and ledger.incomplete() == {"q": 1}  # it is what the job has waited for
+    assert {member.role for member in ledger.members([whole])[whole]} == {"near", "far"}
     assert [job.id for job in ledger.claim(["r", "q"], 9, "taken")] == [whole]
+    (newer,) = ledger.add([group("castle", NEAR, lacks="far: a file")])
+    assert newer != whole  # what is taken is not changed any more
     assert counted(ledger) == recount(ledger._database.path)
 
 
