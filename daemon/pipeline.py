@@ -22,6 +22,7 @@ from daemon.model import Config, Job, State
 from daemon.placement import Encoded
 from daemon.publish import Publisher
 from daemon.runtime import Ran, Runtime
+from daemon.threads import Threads
 from daemon.verdict import Blockades
 from daemon.work import Recipe, Work
 from daemon.workbench import WAIT, Verb, Workbench
@@ -77,8 +78,7 @@ class Pipeline:
         self._feed = threading.Event()
         self._stopping = threading.Event()
         self._ending = threading.Event()
-        self.fatal: list[BaseException] = []
-        self._threads: list[threading.Thread] = []
+        self.threads = Threads()
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -86,19 +86,8 @@ class Pipeline:
         """Start the threads."""
         bodies = [("claim", self._claim_loop), ("publish", self._publish_loop)]
         bodies += [(f"work-{number}", self._work_loop) for number in range(self._config.runtime.workers)]
-        self._threads = [
-            threading.Thread(target=self._guard, args=(body,), name=name, daemon=True) for name, body in bodies
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _guard(self, body: Callable[[], None]) -> None:
-        """A thread that ends early must not do so in silence: the service sees `fatal` and stops."""
-        try:
-            body()
-        except BaseException as error:
-            log.error("thread %s ended", threading.current_thread().name, exc_info=error)
-            self.fatal.append(error)
+        for name, body in bodies:
+            self.threads.start(name, body)
 
     @property
     def in_flight(self) -> int:
@@ -114,8 +103,7 @@ class Pipeline:
         deadline = time.monotonic() + timeout
         self._stopping.set()
         self._feed.set()
-        for thread in self._threads[:1]:
-            thread.join(timeout)
+        self.threads.join(timeout, "claim")
         self._hand_back(self._bench.close())
         while self.in_flight and time.monotonic() < deadline:
             self._ending.wait(0.02)
@@ -123,9 +111,7 @@ class Pipeline:
         self._bench.wake_all()
         with self._results_changed:
             self._results_changed.notify_all()
-        for thread in self._threads:
-            thread.join(max(0.1, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return self.threads.join(max(0.2, deadline - time.monotonic()))
 
     # -- claiming ------------------------------------------------------------------------------------------------
 

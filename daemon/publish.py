@@ -23,6 +23,7 @@ from daemon.placement import Encoded, Placement, Taken, status_of
 from daemon.scan import fingerprint_of
 from daemon.sources import Sources
 from daemon.tasks.results import suffixes_of
+from daemon.tidying import remove_ours
 from kernels.chain import task_of
 
 Ended = Callable[[Job, Move], None]
@@ -99,16 +100,12 @@ class Publisher:
 
     def _remove_outdated(self, group: Sequence[Encoded], moves: Sequence[Move]) -> None:
         """What lay beside an output and does not belong to the new one says something untrue: ours is removed."""
-        names = list[str]()
+        names = dict[str, str]()
         for item, move in zip(group, moves, strict=True):
             now = {part.suffix for part in item.parts}
             possible = (findings.SUFFIX, *suffixes_of(task_of(item.rule.chain)))
-            names += [f"{move.output}{suffix}" for suffix in possible if move.output and suffix not in now]
-        for name, record in self._ledger.written(names).items():
-            status = status_of(name)
-            if status is not None and fingerprint_of(status) == record.fingerprint:
-                discard(name)
-            self._ledger.forget_output(name)
+            names |= {f"{move.output}{each}": item.job.path for each in possible if move.output and each not in now}
+        remove_ours(self._ledger, names)
 
     # -- deciding ------------------------------------------------------------------------------------------------
 

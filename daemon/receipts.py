@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from daemon.errors import DarkroomError, OutputRefused
 from daemon.ledger import Ledger
 from daemon.model import Job
 from daemon.naming import fields_of
-from daemon.outputs import discard, write_whole
-from daemon.scan import fingerprint_of
+from daemon.outputs import write_whole
 from daemon.template import Template
+from daemon.tidying import remove_ours
 
 
 def receipt_path(job: Job, output: Template) -> str:
@@ -44,16 +43,7 @@ def remove(ledger: Ledger, succeeded: Sequence[tuple[Job, Template]]) -> None:
     """Take away the receipts of jobs that have now succeeded, if darkroom wrote them and nobody changed them."""
     failed = ledger.once_failed([job.id for job, _ in succeeded])
     sources = {receipt_path(job, output): job.path for job, output in succeeded if job.id in failed}
-    for path, record in ledger.written(list(sources)).items():
-        if record.source != sources[path]:
-            continue  # of another picture with the same name
-        try:
-            unchanged = fingerprint_of(Path(path).stat()) == record.fingerprint
-        except OSError:
-            unchanged = False
-        if unchanged:
-            discard(path)
-        ledger.forget_output(path)
+    remove_ours(ledger, sources)
 
 
 def _text(job: Job, error: DarkroomError) -> bytes:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import FrameType
 from typing import Any
@@ -30,6 +30,7 @@ from daemon.reporter import Reporter
 from daemon.runtime import Runtime
 from daemon.tally import Tally
 from daemon.tasks.host import TaskHost
+from daemon.threads import Threads
 from daemon.version import darkroom_version
 
 TICK = 0.1
@@ -59,7 +60,7 @@ class Service:
         self._patience = Patience(self._complain, self._stop, once=once)
         self._rested = True
         self._reported = False
-        self._fatal: list[BaseException] = []
+        self._fatal: Sequence[BaseException] = ()
         self._tally = Tally()
         self._started = time.time()
         folders.make_folder(config.state_dir)
@@ -93,7 +94,7 @@ class Service:
             look_again=self._look_again,
             complain=self._complain,
         )
-        self._threads: list[threading.Thread] = []
+        self._threads = Threads()
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -127,10 +128,10 @@ class Service:
         self._graphs.find()
         if not self._once:
             self._intake.arm()
-        self._thread("sweep", lambda: folders.sweep(self._config.rules, self._stop))
-        self._thread("intake", lambda: self._intake.run(self._stop))
-        self._thread("graphs", lambda: self._graphs.run(self._stop))
-        self._thread("reports", lambda: self._reporter.run(self._stop))
+        self._threads.start("sweep", lambda: folders.sweep(self._config.rules, self._stop))
+        self._threads.start("intake", lambda: self._intake.run(self._stop))
+        self._threads.start("graphs", lambda: self._graphs.run(self._stop))
+        self._threads.start("reports", lambda: self._reporter.run(self._stop))
         self._pipeline.start()
         self._host.start()
         for line in announcement(self._config, self._runtime, self._graphs):
@@ -151,7 +152,7 @@ class Service:
 
     def _failures(self) -> list[BaseException]:
         """What ended a thread that must not end."""
-        return [*self._fatal, *self._pipeline.fatal, *self._host.fatal]
+        return [*self._threads.fatal, *self._pipeline.threads.fatal, *self._host.threads.fatal]
 
     def _end(self) -> bool:
         self._stop.set()
@@ -160,8 +161,7 @@ class Service:
         clean = self._pipeline.stop(STOP_WITHIN)
         clean = self._host.join(1.0) and clean
         self._building = not self._runtime.close()
-        for thread in self._threads:
-            thread.join(timeout=1.0)
+        self._threads.join(1.0)
         self._finish_reports()
         self._show()
         waiting = 0, ""
@@ -173,7 +173,7 @@ class Service:
             self._display.line(waiting[1])
         if self._signals:
             self._display.line(f"stopped; {self._left:,} pictures wait for the next start" if self._left else "stopped")
-        if clean and not any(thread.is_alive() for thread in self._threads):
+        if clean and self._threads.join(0):
             self._ledger.close()
         (self._config.state_dir / snapshot.SNAPSHOT).unlink(missing_ok=True)
         self._lock.release()
@@ -182,12 +182,10 @@ class Service:
     def _finish_reports(self) -> None:
         """Write what the reports lack. With `once` they are what was asked for; a signal waits a while at most."""
         began = time.monotonic()
-        for thread in [thread for thread in self._threads if thread.name == "reports"]:
-            while thread.is_alive():
-                if (not self._once or self._signals) and time.monotonic() - began > REPORT_WITHIN:
-                    self._complain("a report is not complete; the next start completes it")
-                    return
-                thread.join(timeout=0.1)
+        while not self._threads.join(0.1, "reports"):
+            if (not self._once or self._signals) and time.monotonic() - began > REPORT_WITHIN:
+                self._complain("a report is not complete; the next start completes it")
+                return
         self._reported = self._reporter.finish()
 
     def _exit_status(self) -> int:
@@ -285,14 +283,3 @@ class Service:
         self._stop.set()
         if self._signals > 1:
             raise KeyboardInterrupt
-
-    def _thread(self, name: str, body: Callable[[], None]) -> None:
-        def guarded() -> None:
-            try:
-                body()
-            except BaseException as error:  # noqa: BLE001 - a silent thread would be a daemon that does nothing
-                self._fatal.append(error)
-
-        thread = threading.Thread(target=guarded, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()

@@ -18,6 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from daemon.outputs import sync_file, sync_folders
+
 FORMAT = "1"
 
 
@@ -30,13 +32,13 @@ def save(path: Path, key: str, tree: Mapping[str, Any]) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         save_file(tensors, temporary, metadata=header)
-        _sync(temporary)
+        sync_file(str(temporary))
         temporary.replace(path)
     except SafetensorError as error:
         raise OSError(f"{temporary}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync_folders([str(path.parent)])
 
 
 def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:
@@ -91,11 +93,3 @@ def _checksum(tensors: Mapping[str, torch.Tensor], told: str) -> str:
             data: Any = tensor.reshape(-1).view(torch.uint8).numpy()
             digest.update(data)
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

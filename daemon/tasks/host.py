@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 
 from daemon.claiming import Claiming
@@ -21,11 +19,10 @@ from daemon.tasks.attempt import Why
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.slot import Slot
 from daemon.tasks.view import TaskView
+from daemon.threads import Threads
 from daemon.verdict import Blockades
 from daemon.work import Recipe, Work
 from kernels.chain import canonical
-
-log = logging.getLogger("darkroom")
 
 WAIT = 0.5
 """Seconds after which a slot without work looks for some, whatever it was told (law 6)."""
@@ -65,9 +62,8 @@ class TaskHost:
         self._lock = threading.Lock()
         self._feed = threading.Event()
         self.stopping = threading.Event()
-        self.fatal: list[BaseException] = []
         self.views: dict[int, TaskView] = {}
-        self._threads = list[threading.Thread]()
+        self.threads = Threads()
         slots = config.tasks.concurrency if rules else 0
         self._slots = [Slot(number, self, max(1, len(os.sched_getaffinity(0)) // slots)) for number in range(slots)]
 
@@ -77,26 +73,18 @@ class TaskHost:
         """Clear what a killed run left, then work."""
         self._clear()
         for number, slot in enumerate(self._slots):
-            thread = threading.Thread(target=self._guard, args=(slot.run,), name=f"task-{number}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _guard(self, body: Callable[[], None]) -> None:
-        try:
-            body()
-        except BaseException as error:
-            log.error("thread %s ended", threading.current_thread().name, exc_info=error)
-            self.fatal.append(error)
+            self.threads.start(f"task-{number}", slot.run)
 
     def _clear(self) -> None:
         """Files of jobs that are over; previews of tasks that do not run."""
         with contextlib.suppress(FileNotFoundError):
             names = [int(path.name) for path in self.folder.iterdir() if path.name.isdigit()]
-            known = {job.id: job.state for job in self.ledger.jobs(ids=names)} if names else {}
+            known = {job.id: job for job in self.ledger.jobs(ids=names)} if names else {}
             for name in names:
-                folder = TaskFolder(self.folder / str(name))
-                previews.remove(folder, self.ledger)
-                folder.close(keep_checkpoint=known.get(name, State.DONE) not in CLOSED)
+                folder, job = TaskFolder(self.folder / str(name)), known.get(name)
+                if job is not None:
+                    previews.remove(folder, self.ledger, job.path)
+                folder.close(keep_checkpoint=job is not None and job.state not in CLOSED)
 
     def wake(self) -> None:
         """There may be jobs to claim."""
@@ -109,10 +97,7 @@ class TaskHost:
 
     def join(self, timeout: float) -> bool:
         """Wait for the slots to be empty; whether they are."""
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return self.threads.join(timeout)
 
     # -- what the slots ask --------------------------------------------------------------------------------------
 

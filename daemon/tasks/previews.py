@@ -14,6 +14,7 @@ from daemon.outputs import discard, write_temporary
 from daemon.scan import fingerprint_of
 from daemon.stages import target_of
 from daemon.tasks.folder import Pixels, TaskFolder
+from daemon.tidying import remove_ours
 from daemon.work import Work
 
 SUFFIX = ".preview.jpg"
@@ -63,16 +64,8 @@ class Preview:
             discard(temporary)
 
 
-def remove(folder: TaskFolder, ledger: Ledger) -> None:
-    """Take the preview of a task away, unless somebody changed it."""
-    if (path := folder.preview_path()) is None:
-        return
-    if (record := ledger.written([path]).get(path)) is not None:
-        try:
-            unchanged = fingerprint_of(Path(path).stat()) == record.fingerprint
-        except OSError:
-            unchanged = False
-        if unchanged:
-            discard(path)
-        ledger.forget_output(path)
-    folder.keep_preview_path(None)
+def remove(folder: TaskFolder, ledger: Ledger, source: str) -> None:
+    """Take the preview of a task away, unless somebody changed it. `source` is the path of its job."""
+    if (path := folder.preview_path()) is not None:
+        remove_ours(ledger, {path: source})
+        folder.keep_preview_path(None)

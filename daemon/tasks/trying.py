@@ -88,7 +88,7 @@ class Try:
             finished = self._attempt.run()
         finally:  # before the ledger has the end: a job that is over has no folder that tells where its preview lies
             with contextlib.suppress(OSError, DarkroomError):  # what is left here, the next start clears
-                previews.remove(self._folder, self._host.ledger)
+                previews.remove(self._folder, self._host.ledger, self._work.job.path)
         return self._encode(finished, worker.device or "")
 
     def _members(self) -> tuple[Member, ...]:
