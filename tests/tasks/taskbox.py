@@ -94,9 +94,9 @@ class TaskBox(Box):
         """Wait until a toy has been called."""
         wait_until(lambda: len(self.diary(f"{word}: from")) >= times, 120, f"{word} to begin")
 
-    def until_paused(self) -> None:
-        """Wait for the first slow step of `wander`."""
-        wait_until(lambda: self.diary("wander: pauses"), 120, "the pause")
+    def until_paused(self, times: int = 1) -> None:
+        """Wait for the first slow step of a run of `wander`, or that of the nth run."""
+        wait_until(lambda: len(self.diary("wander: pauses")) >= times, 120, "the pause")
 
     def until_saved(self, job: int) -> None:
         """Wait for a checkpoint."""

@@ -68,8 +68,7 @@ def test_a_step_that_takes_long(taskbox: TaskBox, tiny: Pixels) -> None:
     reason = taskbox.row("slow/cat.png")[2]
     assert re.fullmatch(r"handed back: darkroom was stopped, at step [1-4] of 20", reason), reason
     daemon = taskbox.start()
-    taskbox.until_begun(times=2)
-    taskbox.until_step(1)
+    taskbox.until_paused(times=2)
     (worker,) = workers(daemon)
     assert cancelled_within(taskbox, job, "slow/cat.png") < WITHIN
     gone(worker)
