@@ -151,10 +151,10 @@ def test_nothing_in_it_is_pickled(tmp_path: Path) -> None:
 def test_a_disk_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save(tmp_path / "c", "k", {"x": 1})
 
-    def fail(path: Path) -> None:
+    def fail(path: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_sync", fail)
+    monkeypatch.setattr(checkpoint, "sync_file", fail)
     with pytest.raises(OSError, match="No space"):
         checkpoint.save(tmp_path / "c", "k", {"x": 2})
     assert checkpoint.load(tmp_path / "c", "k", CPU) == {"x": 1}
