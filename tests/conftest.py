@@ -17,6 +17,10 @@ from export.store import GraphStore
 from kernels.chain import parse_chain
 from tests.box import COMPARED, MOSAIC, STUDY, Box, Pixels
 
+# Before anything loads PyTorch. Threads that wait for each other sleep: two processes of tests on two cores that spin
+# instead take a quarter longer (2:07 against 1:43 for the exporter's and the hybrid's tests).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(scope="session")
 def photograph() -> Pixels:

@@ -1,6 +1,6 @@
 """SIGKILL at any moment: nothing lost, nothing half, nothing published twice.
 
-`DARKROOM_KILL_ROUNDS` sets how many times the random kill is played (30 by default).
+`DARKROOM_KILL_ROUNDS` sets how many times the random kill is played (12 by default).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from watchdog.observers import Observer
 
 from tests.box import COMPARED, ENVIRONMENT, Box, Pixels, encoded, read
 
-ROUNDS = int(os.environ.get("DARKROOM_KILL_ROUNDS", "30"))
+ROUNDS = int(os.environ.get("DARKROOM_KILL_ROUNDS", "12"))
 PICTURES = 300
 
 
