@@ -31,6 +31,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.throughput import cores
+from daemon.allocator import keep_pages
 from kernels.chain import parse_chain
 from kernels.gaussian import gaussian_taps
 from kernels.spec import operators
@@ -104,12 +105,12 @@ class Timed:
 def timed(pair: Mapping[str, Tensor], **parameters: Any) -> Timed:
     """The task from start to end."""
     begun, steps = time.perf_counter(), task(pair, **parameters)
-    told, seconds = list[Mapping[str, float | Tensor]](), list[float]()
+    losses, seconds = list[float](), list[float]()
     while True:
         try:
-            told.append(next(steps).losses)
+            losses.append(float(next(steps).losses["loss"]))
         except StopIteration as end:
-            return Timed(end.value, [float(each["loss"]) for each in told], seconds)
+            return Timed(end.value, losses, seconds)
         seconds.append(time.perf_counter() - begun)
 
 
@@ -175,6 +176,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=0, metavar="SIDE", help="only one picture of SIDE × SIDE")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_pages()  # as a worker does
     if options.large:
         large(options.large)
         return

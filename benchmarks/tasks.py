@@ -1,36 +1,40 @@
 """What running a task costs besides the task, and what a running task costs the pictures beside it.
 
-* Overhead: 200 steps of gradient descent on a hybrid of 512×512, in one process, in turn as a bare loop over the task
-  and as a worker runs it: heartbeat, progress five times a second, history, checkpoints every ten seconds.
+* Overhead: 200 steps of gradient descent on a hybrid of 512×512, in turn as a bare loop over the task and as a worker
+  process runs it: inputs read, heartbeat, progress five times a second, history, checkpoints, result written.
 * Beside: 500 pictures for a mosaic rule of a daemon, in turn while it has nothing else to do and while it runs a task;
-  from the moment they appear until every result is there.
+  from the moment they appear until every result is there. Then the task is cancelled.
 
-    python -m benchmarks.tasks               # 5 rounds
-    python -m benchmarks.tasks --rounds 3
+    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.tasks               # 5 rounds; threads wait as those of a worker do
+    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.tasks --rounds 3
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+import yaml
 from skimage import data
 
 from benchmarks.throughput import age, cores, make_backlog
+from daemon.allocator import keep_pages
+from daemon.model import TaskOptions
+from daemon.tasks.attempt import Attempt
 from daemon.tasks.folder import TaskFolder
-from daemon.tasks.messages import Run
-from daemon.tasks.worker import Worker
+from daemon.tasks.messages import Report, Run
+from daemon.tasks.process import WorkerProcess
 from export.store import GraphStore, child_environment
 from kernels.chain import parse_chain
 from kernels.spec import operators
@@ -58,7 +62,7 @@ def hybrid_order(folder: Path) -> Run:
     far = cv2.resize(np.asarray(data.chelsea()), (512, 512), interpolation=cv2.INTER_AREA)
     files.write_input("far", np.asarray(far, np.uint8))
     (step,) = parse_chain({"hybrid": {"optimizer": "gradient_descent", "steps": STEPS}})
-    return Run(str(folder), step.name, dict(step.parameters), ("near", "far"), "key", 0, 10.0, None)
+    return Run(str(folder), step.name, dict(step.parameters), ("near", "far"), "key", 0, 2.0, None)
 
 
 def bare(order: Run) -> float:
@@ -72,32 +76,34 @@ def bare(order: Run) -> float:
     return time.perf_counter() - begun
 
 
-def worked(order: Run) -> float:
-    """Seconds of the same as a worker does it, its reports read by somebody."""
-    reading, writing = os.pipe()
-    drain = threading.Thread(target=lambda: Path(f"/dev/fd/{reading}").read_bytes(), daemon=True)
-    drain.start()
-    with os.fdopen(writing, "wb") as reports, open(os.devnull, "rb") as orders:
-        worker = Worker(orders, reports, torch.device("cpu"))
-        threading.Thread(target=worker.beat, daemon=True).start()
-        begun = time.perf_counter()
-        worker.run(order)
-        return time.perf_counter() - begun
+def worked(worker: WorkerProcess, order: Run, told: Callable[[Report], None]) -> float:
+    """Seconds of the same in a worker, from the order to the result."""
+    begun = time.perf_counter()
+    Attempt(worker, order, hang=600, wanted=lambda: None, told=told).run()
+    return time.perf_counter() - begun
 
 
 def overhead(rounds: int) -> None:
     """Both ways in turn; prints the ratio."""
     torch.set_num_threads(cores())
-    ratios, alone = list[float](), list[float]()
+    ratios, alone, reports = list[float](), list[float](), list[Report]()
     with tempfile.TemporaryDirectory() as place:
-        order = hybrid_order(Path(place))
-        bare(order)
-        for _ in range(rounds):
-            alone.append(bare(order))
-            ratios.append(worked(order) / alone[-1])
-            (Path(place) / "checkpoint.safetensors").unlink(missing_ok=True)
+        worker = WorkerProcess(TaskOptions(device="cpu"), cores(), Path(place) / "worker.log")
+        order = hybrid_order(Path(place) / "task")
+        try:
+            bare(order)
+            worked(worker, order, reports.append)  # loads PyTorch
+            for _ in range(rounds):
+                reports.clear()
+                Path(place, "task/checkpoint.safetensors").unlink(missing_ok=True)
+                alone.append(bare(order))
+                ratios.append(worked(worker, order, reports.append) / alone[-1])
+        finally:
+            worker.end()
     print(f"\n{STEPS} steps alone: {statistics.median(alone):.2f} s; as a worker runs them: ", end="")
     print(f"{statistics.median(ratios):.3f} times that ({min(ratios):.3f}–{max(ratios):.3f})")
+    kinds = Counter(type(report).__name__ for report in reports)
+    print("reports of the last: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
 
 
 class Daemon:
@@ -106,7 +112,7 @@ class Daemon:
     def __init__(self, place: Path) -> None:
         self.place = place
         graphs = place / "var/graphs"
-        GraphStore(graphs).ensure(parse_chain(MOSAIC))
+        GraphStore(graphs).ensure(parse_chain(yaml.safe_load(MOSAIC)))
         for folder in ("in", "pair", "out"):
             (place / folder).mkdir()
         (place / "config.yaml").write_text(CONFIG.format(state=place / "var", mosaic=MOSAIC))
@@ -136,10 +142,13 @@ class Daemon:
         while not any(task["step"] for task in self.status()["tasks"]):
             time.sleep(0.2)
 
-    def end_task(self) -> None:
-        """Cancel it."""
-        for task in self.status()["tasks"]:
-            subprocess.run([*self._words("cancel"), str(task["job"])], check=True, env=child_environment())
+    def end_task(self) -> float:
+        """Cancel it; seconds from the start of the command to its end, which is when the task has stopped."""
+        (task,) = self.status()["tasks"]
+        begun = time.perf_counter()
+        words = [*self._words("cancel"), str(task["job"])]
+        subprocess.run(words, check=True, env=child_environment(), stdout=subprocess.DEVNULL)
+        return time.perf_counter() - begun
 
     def status(self) -> dict[str, list[dict[str, int]]]:
         """What `darkroom status --json` says."""
@@ -156,7 +165,7 @@ class Daemon:
 
 def beside(rounds: int) -> None:
     """Backlogs with and without a task, in turn, in one daemon; prints the ratio of their speeds."""
-    ratios, alone = list[float](), list[float]()
+    ratios, alone, stops = list[float](), list[float](), list[float]()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name) / "box"
         place.mkdir()
@@ -173,8 +182,9 @@ def beside(rounds: int) -> None:
                     if kind == "beside":
                         daemon.begin_task(f"task{turn}")
                     times.append(daemon.pictures(source, f"{kind}{turn}"))
-                daemon.end_task()
+                stopping = daemon.end_task()
                 if turn:
+                    stops.append(stopping)
                     alone.append(times[0])
                     ratios.append(times[0] / times[1])
         finally:
@@ -182,6 +192,7 @@ def beside(rounds: int) -> None:
     speed = PICTURES / statistics.median(alone)
     print(f"\n{PICTURES} JPEGs of 1280×960 through a mosaic: {speed:.0f} pictures/s alone; while a task runs ", end="")
     print(f"{statistics.median(ratios):.2f} times that ({min(ratios):.2f}–{max(ratios):.2f})")
+    print(f"`darkroom cancel` of that task: {statistics.median(stops):.2f} s ({min(stops):.2f}–{max(stops):.2f})")
 
 
 def main() -> None:
@@ -189,6 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    keep_pages()  # as a worker does
     print(f"{time.strftime('%Y-%m-%d')}, {cores()} cores, PyTorch {torch.__version__}")
     overhead(options.rounds)
     beside(options.rounds)

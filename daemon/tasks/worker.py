@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import torch
 
+from daemon.allocator import give_pages_back, keep_pages
 from daemon.errors import BlockedError
 from daemon.tasks.messages import Alive, Failed, ProtocolError, Ready, Report, Run, Stop, line_of, order_of
 from daemon.tasks.running import Running
@@ -67,6 +68,7 @@ class Worker:
             kind = "memory" if _out_of_memory(error) else "error"
             return Failed(kind, _in_a_line(error))
         finally:
+            give_pages_back()
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
 
@@ -139,6 +141,7 @@ def main() -> None:
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _yield_to_others(int(memory), int(nice))
+    keep_pages()  # a hybrid of 512×512 takes 2.6 s so, and 3.5 to 4.3 if each step zeroes its pages anew
     # Always the same number: sums depend on how they are split, and a task taken up again must give the same picture.
     torch.set_num_threads(int(threads))
     Worker(sys.stdin.buffer, reports, _device(device)).serve()
