@@ -121,6 +121,10 @@ def _yield_to_others(memory: int, nice: int) -> None:
     with contextlib.suppress(OSError):
         os.nice(nice)
     with contextlib.suppress(OSError):
+        # A session is scheduled as one, and within it alone the number above counts (sched(7), autogroup).
+        if nice and os.getsid(0) == os.getpid():
+            Path("/proc/self/autogroup").write_text(str(nice))
+    with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     if memory:
         # Data, not address space: libraries of cards reserve a hundred times what they use.
