@@ -9,6 +9,7 @@ import argparse
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -85,6 +86,8 @@ def _check(options: argparse.Namespace) -> int:
 def _apply(options: argparse.Namespace) -> int:
     from daemon.oneshot import apply
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # what it has begun is cleared away, as after Ctrl-C
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     return apply(options.steps, options.inputs, options.roles, options.output)
 
 

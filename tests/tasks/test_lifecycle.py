@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -27,8 +29,17 @@ def test_a_worker_without_work_ends(taskbox: TaskBox, tiny: Pixels) -> None:
     taskbox.until("calm/three.png", "done")
     (second,) = workers(daemon)
     assert second != first
+    gives_way(second)
     assert daemon.stop() == 0
     gone(second)
+
+
+def gives_way(worker: int) -> None:
+    """To pictures on their way, and first of all when memory runs out."""
+    assert os.getpriority(os.PRIO_PROCESS, worker) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+    session = Path(f"/proc/{worker}/autogroup")  # absent where the kernel does not schedule sessions as groups
+    assert not session.exists() or session.read_text().split()[-1] == "10"
+    assert int(Path(f"/proc/{worker}/oom_score_adj").read_text()) >= 600
 
 
 def test_two_at_a_time(taskbox: TaskBox, tiny: Pixels) -> None:
