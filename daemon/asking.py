@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import closing
 
 from daemon import snapshot
 from daemon.answers import check_rule, open_ledger
 from daemon.errors import DarkroomError
-from daemon.ledger import ASKED_AGAIN, Ledger, Move
+from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move
 from daemon.model import Config, Job, State
 
 CANCELLED = "asked for by the user: cancelled"
 AGAIN_FROM = (State.FAILED, State.SKIPPED, State.CANCELLED)
+TRIES = 3
+"""Looks at the jobs to be cancelled, which the daemon takes and hands back meanwhile."""
 STOPPED_WITHIN = 5.0
 """Seconds to wait for a daemon to stop tasks: it takes two, unless its machine is very busy."""
 
@@ -37,16 +39,28 @@ def cancel(config: Config, ids: Sequence[int]) -> int:
     """
     ledger = _opened(config)
     with closing(ledger):
-        jobs = _named(ledger, ids)
         tasks = {rule.name for rule in config.rules if rule.is_task}
-        running = [job for job in jobs if job.state is State.RUNNING and job.rule in tasks]
-        others = [job for job in jobs if job not in running]
-        ledger.advance([Move(job.id, State.CANCELLED, CANCELLED, only_from=(State.WAITING,)) for job in others])
-        left = _stop(config, ledger, [job.id for job in running])
+        jobs, running = _take_off(ledger, ids, tasks)
+        left = _stop(config, ledger, running)
     print(f"{len(jobs) - len(left)} jobs {State.CANCELLED.value}")
     for job in left:
         print(f"job {job.id} is {job.state.value}: {job.reason}")
     return 1 if left else 0
+
+
+def _take_off(ledger: Ledger, ids: Sequence[int], tasks: Set[str]) -> tuple[list[Job], list[int]]:
+    """Cancel those that wait; all of the jobs, and which of them are running tasks. Raises if one can be neither."""
+    for tries_left in reversed(range(TRIES)):
+        jobs = _named(ledger, ids)
+        running = [job.id for job in jobs if job.state is State.RUNNING and job.rule in tasks]
+        others = [job.id for job in jobs if job.id not in running]
+        try:
+            ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.WAITING,)) for job in others])
+            break
+        except IllegalMoveError:  # the daemon may just have taken one
+            if not tries_left:
+                raise
+    return jobs, running
 
 
 def _stop(config: Config, ledger: Ledger, running: Sequence[int]) -> list[Job]:

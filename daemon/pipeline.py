@@ -224,10 +224,7 @@ class Pipeline:
             if not self._results:
                 self._results_changed.wait(WAIT)
             deadline = time.monotonic() + GATHER
-            while (
-                len(self._results) < min(GROUP, self.in_flight - self.endings.slow)
-                and (left := deadline - time.monotonic()) > 0
-            ):
+            while len(self._results) < self._coming() and (left := deadline - time.monotonic()) > 0:
                 self._results_changed.wait(left)
             return [self._results.popleft() for _ in range(min(GROUP, len(self._results)))]
 

@@ -49,6 +49,12 @@ class Encoded:
             discard(part.temporary)
 
 
+def refuse_long(path: str) -> None:
+    """Raise OutputRefused for a name that no file can have."""
+    if len(os.fsencode(os.path.basename(path))) > MAX_NAME:
+        raise OutputRefused(f"{path}: the name has more than {MAX_NAME} bytes; rename the picture")
+
+
 class Placement:
     """Chooses names. What lies beside an output goes with it: both together are one name, taken or free."""
 
@@ -69,8 +75,7 @@ class Placement:
         intents = list[Intent]()
         for number, part in enumerate(item.parts[1:], 1):
             name = target + part.suffix
-            if len(os.fsencode(os.path.basename(name))) > MAX_NAME:
-                raise OutputRefused(f"{name}: the name has more than {MAX_NAME} bytes; rename the picture")
+            refuse_long(name)
             if os.path.isdir(name):
                 raise OutputRefused(f"{name}: a folder stands where the measurements go; move it away")
             if self._foreign(item.job, name) and self._is_watched(name):

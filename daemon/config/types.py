@@ -95,7 +95,10 @@ def _input(role: str, raw: object, base: Path) -> Input:
     if not raw.strip():
         raise UnfitError("the pattern is empty", f'write one such as "{KEY}.{role}.*", or name a file')
     check_fixed(raw)
-    return Input(role, fixed=Path(absolute(raw, base)))
+    fixed = Path(absolute(raw, base))
+    if fixed.is_dir():  # one that is not there yet may come
+        raise UnfitError(f"{show(raw)} is a folder and no file", f'name a file in it, or write "{KEY}.{role}.*"')
+    return Input(role, fixed=fixed)
 
 
 def _kept(raw: object) -> object:

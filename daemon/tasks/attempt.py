@@ -82,26 +82,35 @@ class Attempt:
         """The step of the last checkpoint that this try made."""
 
     def run(self) -> Finished:
-        """Follow the task to its end. A worker that is at fault is ended.
+        """Follow the task to its end. A worker that is at fault, or not followed to that end, is ended.
 
         Raises Interrupted, OutOfMemory, WorkerKilled, TaskFailed, and TransientError, PermanentError or BlockedError
-        by what the worker met.
+        by what the worker met, and whatever `wanted` and `told` raise.
         """
         try:
-            self._worker.send(self._order)
-            while True:
-                if (why := self._wanted()) is not None:
-                    raise self._interrupt(why)
-                report = self._worker.receive(LOOK)
-                if isinstance(report, Finished):
-                    return report
-                if isinstance(report, Failed):
-                    raise self._failed(report)
-                self._take(report)
-                self._see_that_it_lives()
+            report = self._follow()
         except WorkerDied as death:
             self._worker.kill()
             raise self._died(death) from death
+        except Interrupted:
+            raise
+        except BaseException:  # it is still at this task: the next one would hear reports of this one
+            self._worker.kill()
+            raise
+        if isinstance(report, Failed):
+            raise self._failed(report)
+        return report
+
+    def _follow(self) -> Finished | Failed:
+        self._worker.send(self._order)
+        while True:
+            if (why := self._wanted()) is not None:
+                raise self._interrupt(why)
+            report = self._worker.receive(LOOK)
+            if isinstance(report, Finished | Failed):
+                return report
+            self._take(report)
+            self._see_that_it_lives()
 
     def _take(self, report: Report | None) -> None:
         if isinstance(report, Stepped):
@@ -136,7 +145,7 @@ class Attempt:
                 if isinstance(report, Stopped):
                     return Interrupted(why, report.step, report.steps)
                 if isinstance(report, Finished | Failed):
-                    return Interrupted(why, self._step, self._steps)
+                    return Interrupted(why, self.saved, self._steps)
                 self._take(report)
         self._worker.kill()
         return Interrupted(why, self.saved, self._steps)
@@ -152,7 +161,8 @@ class Attempt:
 
     def _died(self, death: WorkerDied) -> DarkroomError:
         if self._worker.device is None and not death.killed:
-            return BlockedError(f"the PyTorch worker does not start: {death}; see `darkroom doctor`")
+            remedy = "raise tasks.memory, or see" if self._worker.bounded else "see"
+            return BlockedError(f"the PyTorch worker does not start: {death}; {remedy} `darkroom doctor`")
         place = f"after step {self._step:,} of {self._steps:,}" if self._step else "before the first step"
         if death.starved:
             return OutOfMemory(f"{death}, {place}")

@@ -20,14 +20,15 @@ from daemon.tasks.folder import TaskFolder
 from daemon.work import Work
 
 
-def prepare(work: Work, members: Sequence[Member], folder: TaskFolder, max_pixels: int) -> None:
+def prepare(work: Work, members: Sequence[Member], folder: TaskFolder, max_pixels: int) -> tuple[int, int]:
     """Put every input into the folder; `work` then has its content and what the result is encoded like.
 
-    That is the first input: its metadata, and its transparency if it is the only one. Raises Unwanted for pictures
-    that the rule does not want, and the errors of reading and of the codec, which name the file if there are several.
+    That is the first input: its metadata, and its transparency if it is the only one. Gives its width and height.
+    Raises Unwanted for pictures that the rule does not want, and the errors of reading and of the codec, which name
+    the file if there are several.
     """
     alone = len(members) == 1
-    files, digests = list[bytes](), list[str]()
+    files, digests, sizes = list[bytes](), list[str](), list[tuple[int, int]]()
     for member in members:
         with _naming(member, alone):
             data, digest = read_source(member.path, member.fingerprint, max_pixels)
@@ -39,9 +40,12 @@ def prepare(work: Work, members: Sequence[Member], folder: TaskFolder, max_pixel
         with _naming(member, alone):
             picture = decoded(data, max_pixels, work.rule.when)
         folder.write_input(member.role, picture.pixels)
+        height, width, _ = picture.pixels.shape
+        sizes.append((width, height))
         if work.decoded is None:
             first = np.ascontiguousarray(picture.pixels[:1, :1])  # the rest has its place in the folder now
             work.decoded = replace(picture, pixels=first, alpha=picture.alpha if alone else None)
+    return sizes[0]
 
 
 def decoded(data: bytes, max_pixels: int, when: Conditions) -> Decoded:

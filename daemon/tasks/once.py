@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from daemon.codec import Decoded, encode, format_of
@@ -97,9 +97,8 @@ def _apply_one(
 ) -> None:
     """Run the task once, say so, and what is worth knowing of the result."""
     like: Decoded | None = None
+    _refuse_overwriting(task, target, named.values())
     for role, path in named.items():
-        if target.exists() and path.exists() and target.samefile(path):
-            raise OutputRefused("the output would overwrite its own source; choose another -o")
         decoded = _read(path)
         folder.write_input(role, decoded.pixels)
         like = like or decoded
@@ -112,6 +111,13 @@ def _apply_one(
         write_whole(os.path.abspath(f"{target}{suffix}"), os.getpid(), content)
     folder.close(keep_checkpoint=False)
     bar.line(f"{', '.join(map(str, named.values()))} → {target}: {results.in_words(finished, savings)}")
+
+
+def _refuse_overwriting(task: Task, target: Path, sources: Iterable[Path]) -> None:
+    outputs = [target, *(Path(f"{target}.{name}.jpg") for name in task.beside)]
+    there = [path for path in outputs if path.exists()]
+    if any(output.samefile(source) for source in sources if source.exists() for output in there):
+        raise OutputRefused("the output would overwrite its own source; choose another -o")
 
 
 def _read(path: Path) -> Decoded:

@@ -33,22 +33,25 @@ class Preview:
         self._ledger = ledger
         self._complain = complain
 
-    def show(self, pixels: Pixels) -> None:
-        """Replace the preview. One that cannot be written is told of; the task goes on."""
-        height, width = pixels.shape[:2]
-        path = f"{os.path.splitext(target_of(self._work, width, height))[0]}{SUFFIX}"
+    def show(self) -> None:
+        """Put what the worker gave in the place of the preview. A preview that cannot be shown is told of, no more."""
         try:
-            if os.path.lexists(path) and not (path == self._folder.preview_path() and self._is_ours(path)):
-                self._complain(f"{path}: exists and is not this task's, so there is no preview")
-                return
-            self._write(path, encode(pixels, None, Metadata(Format.JPEG), Format.JPEG, _OPTIONS))
-        except DarkroomError as error:
-            self._complain(str(error))
+            self._show(self._folder.read("preview"))
+        except (DarkroomError, OSError, ValueError) as error:
+            self._complain(f"{self._work.job.path}: there is no preview: {error}")
+
+    def _show(self, pixels: Pixels) -> None:
+        height, width = pixels.shape[:2]
+        path = path_for(target_of(self._work, width, height))
+        if os.path.lexists(path) and not (path == self._folder.preview_path() and self._is_ours(path)):
+            self._complain(f"{path}: exists and is not this task's, so there is no preview")
+            return
+        self._write(path, encode(pixels, None, Metadata(Format.JPEG), Format.JPEG, _OPTIONS))
 
     def _is_ours(self, path: str) -> bool:
-        """Whether what stands there is what was written last."""
+        """Whether what stands there is what was written last; a link is not."""
         record = self._ledger.written([path]).get(path)
-        return record is not None and record.fingerprint == fingerprint_of(Path(path).stat())
+        return record is not None and record.fingerprint == fingerprint_of(Path(path).lstat())
 
     def _write(self, path: str, data: bytes) -> None:
         job = self._work.job.id
@@ -62,6 +65,11 @@ class Preview:
             raise writing_failed(path, error) from error
         finally:
             discard(temporary)
+
+
+def path_for(target: str) -> str:
+    """Where the preview of an output lies."""
+    return f"{os.path.splitext(target)[0]}{SUFFIX}"
 
 
 def remove(folder: TaskFolder, ledger: Ledger, source: str) -> None:

@@ -34,7 +34,8 @@ class WorkerProcess:
     """A child that loads PyTorch and then follows orders. `log` is the file its standard error goes to.
 
     `threads` are those PyTorch may use, `nice` is added to the priority number: 19 yields to everybody.
-    `device` is what it computes on, None until PyTorch is loaded; `heard` when it last said anything, monotonic.
+    `device` is what it computes on, None until PyTorch is loaded; `heard` when it last said anything, monotonic;
+    `bounded` whether `tasks.memory` bounds what it may have.
     Raises BlockedError if it cannot be started.
     """
 
@@ -56,6 +57,7 @@ class WorkerProcess:
             raise writing_failed(str(log), error) from error
         self.heard = time.monotonic()
         self.device: str | None = None
+        self.bounded = options.memory > 0
 
     @property
     def pid(self) -> int:

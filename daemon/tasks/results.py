@@ -8,6 +8,8 @@ from typing import Any
 
 from daemon.codec import Format, Metadata, encode
 from daemon.model import EncodeOptions
+from daemon.placement import refuse_long
+from daemon.stages import target_of
 from daemon.tasks import trace
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.messages import Finished
@@ -59,6 +61,17 @@ def thinned(history: trace.History) -> list[dict[str, Any]]:
     last = len(history) - 1
     places = range(last + 1) if last < KEPT else [round(number * last / (KEPT - 1)) for number in range(KEPT)]
     return [trace.row(*history[place]) for place in places]
+
+
+def refuse_names(work: Work, task: Task, width: int, height: int) -> None:
+    """Raise OutputRefused for an output that no file can be called, before an hour is spent on it.
+
+    The result is taken to have the size given, that of the first input.
+    """
+    (step,), target = work.rule.chain, target_of(work, width, height)
+    pictures = [f".{name}.jpg" for name in task.beside if dict(step.parameters).get(name, True)]  # a flag asks for one
+    for suffix in (*pictures, *((trace.JSON, trace.SVG) if work.rule.trace else ())):
+        refuse_long(target + suffix)
 
 
 def suffixes_of(task: Task | None) -> tuple[str, ...]:

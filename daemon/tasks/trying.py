@@ -77,7 +77,8 @@ class Try:
 
     def _make(self) -> Encoded:
         members = self._members()
-        inputs.prepare(self._work, members, self._folder, self._host.config.runtime.max_pixels)
+        width, height = inputs.prepare(self._work, members, self._folder, self._host.config.runtime.max_pixels)
+        results.refuse_names(self._work, self._task, width, height)
         worker = self._worker()
         order = self._order(members)
         self._attempt = Attempt(
@@ -135,7 +136,7 @@ class Try:
         elif isinstance(report, Ready):
             self._show(replace(self._view, device=report.device))
         elif isinstance(report, Previewed):
-            self._preview.show(self._folder.read("preview"))
+            self._preview.show()
 
     def _show(self, view: TaskView) -> None:
         self._view = self._host.views[view.job] = view
@@ -145,8 +146,7 @@ class Try:
     def _interrupted(self, stop: Interrupted) -> None:
         job = self._work.job
         if stop.why is Why.REPLACED:
-            newest = self._host.ledger.newest([job])[job.id]
-            move = Move(job.id, State.SKIPPED, f"{stop.why.value} (job {newest})")
+            move = Move(job.id, State.SKIPPED, stop.why.value)
         elif stop.why is Why.CANCELLED:
             hint = f"; `darkroom retry {job.id}` goes on from there" if stop.step else ""
             move = Move(job.id, State.CANCELLED, f"{stop.why.value}: cancelled {stop.place}{hint}")
@@ -158,6 +158,10 @@ class Try:
         job, saved = self._work.job, self._attempt.saved if self._attempt else 0
         further = saved > self._card.reached
         card = Card(self._card.thrift, max(saved, self._card.reached), 0 if further else self._card.kills)
+        if self._host.unwanted(job) is Why.CANCELLED:  # in the very moment in which it failed
+            self._folder.write_card(card)
+            self._interrupted(Interrupted(Why.CANCELLED, card.reached, self._view.steps))
+            return
         if isinstance(error, OutOfMemory) and card.thrift < len(self._task.savings):
             self._try_again(Card(card.thrift + 1), f"{error}; tried again with {self._task.savings[card.thrift]}", 0.5)
             return

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def test_patterns_and_fixed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (far.role, far.pattern, far.fixed) == ("far", None, tmp_path / "styles/[1].png")
     for written, path in (("~/a.png", "/home/somebody/a.png"), ("/srv/a.png", "/srv/a.png")):
         assert loaded(tmp_path, text(f'near: "{{key}}.*"\n      far: {written}')).inputs[1].fixed == Path(path)
+
+
+def test_a_folder_is_no_fixed_file(tmp_path: Path) -> None:
+    """One that is not there yet may come; one that is a folder never will be a file."""
+    content = text('near: "{key}.*"\n      far: styles')
+    assert loaded(tmp_path, content).inputs[1].fixed == tmp_path / "styles"
+    (tmp_path / "styles").mkdir()
+    (told,) = faults(tmp_path, content)
+    assert "is a folder and no file" in told and re.match(r"\d+:\d+: rules\[0\]\.inputs\.far: ", told), told
 
 
 def test_a_task_of_one_picture_needs_none_and_may_have_them(tmp_path: Path) -> None:

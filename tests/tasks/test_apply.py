@@ -18,8 +18,8 @@ import torch
 from kernels.chain import parse_chain
 from kernels.spec import operators
 from kernels.tasks import Result
-from tests.box import Pixels, wait_until
-from tests.tasks.taskbox import TaskBox
+from tests.box import Daemon, Pixels, wait_until
+from tests.tasks.taskbox import TaskBox, gone, workers
 
 STEPS = "hybrid: {near_weight: 0.3}"
 WITHIN = 2.0
@@ -90,6 +90,15 @@ def test_words_that_are_refused(taskbox: TaskBox, pair: tuple[str, ...], case: s
     assert told.count("\n") == 1 and said in told and not (taskbox.folder / "h.png").exists()
 
 
+def test_a_source_is_not_overwritten_by_what_lies_beside_the_result(taskbox: TaskBox, pair: tuple[str, ...]) -> None:
+    source = taskbox.folder / "h.png.distances.jpg"
+    taskbox.drop(source.name, taskbox.picture("a.png"))
+    before = source.read_bytes()
+    words = ("--input", f"near={source.name}", "--input", "far=b.png", "-o", "h.png")
+    told = taskbox.darkroom("apply", "hybrid: {steps: 2, distances: true}", *words, check=1).stderr
+    assert "own source" in told and source.read_bytes() == before and not (taskbox.folder / "h.png").exists()
+
+
 def test_pictures_that_are_refused(taskbox: TaskBox, pair: tuple[str, ...]) -> None:
     """Each in one line that names the file; the sources are let be."""
     (taskbox.folder / "bad.png").write_bytes((taskbox.folder / "a.png").read_bytes()[:200])
@@ -111,19 +120,17 @@ def test_stopped_in_the_midst(taskbox: TaskBox, pair: tuple[str, ...], tmp_path:
     """Gone at once, worker and temporary files too."""
     (temporary := tmp_path / "temporary").mkdir()
     words = [*taskbox.command("apply", ENDLESS), *pair, "-o", "made/h.png"]
-    environment = taskbox.environment | {"TMPDIR": str(temporary)}
-    with (tmp_path / "told").open("wb") as told:
-        child = subprocess.Popen(words, cwd=taskbox.folder, env=environment, stdout=told, stderr=told)
-    wait_until(lambda: re.search(r"h.png: step \d+ of 100,000, loss ", (tmp_path / "told").read_text()), 120, "a step")
+    running = Daemon(words, taskbox.folder, taskbox.environment | {"TMPDIR": str(temporary)})
+    taskbox._daemons.append(running)
+    wait_until(lambda: re.search(r"h.png: step [\d,]+ of 100,000, loss ", "\n".join(running.lines)), 120, "a step")
     assert list(temporary.glob("darkroom-*"))
-    (worker,) = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    (worker,) = workers(running)
     began = time.monotonic()
-    child.send_signal(number)
-    assert child.wait(20) == 128 + number
+    assert running.stop(number) == 128 + number
     assert time.monotonic() - began < WITHIN
-    wait_until(lambda: not Path(f"/proc/{worker}").exists(), 5, "the end of the worker")
+    gone(worker)
     assert not list(temporary.glob("darkroom-*")) and not (taskbox.folder / "made").exists()
-    assert "Traceback" not in (tmp_path / "told").read_text()
+    assert not running.said("Traceback")
 
 
 def test_one_input_takes_files_like_any_step(taskbox: TaskBox, tiny: Pixels) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
+import sqlite3
 import time
+from contextlib import closing
 
 from tests.box import Box, Pixels, wait_until
 from tests.daemon.test_faults import driver, started
 from tests.tasks.same import assert_same
-from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, rule, workers
+from tests.tasks.taskbox import CALM, SLOW, TaskBox, gone, kill, rule, workers
 
 WITHIN = 4.0
 """Seconds from the command's start to the new state: two on a quiet machine, and no test is to fail on another."""
@@ -79,6 +81,23 @@ def test_a_step_that_takes_long(taskbox: TaskBox, tiny: Pixels) -> None:
     taskbox.drop("calm/cat.png", tiny)
     taskbox.until("calm/cat.png", "done")
     assert daemon.process.poll() is None
+
+
+def test_in_the_moment_in_which_the_worker_dies(taskbox: TaskBox, tiny: Pixels) -> None:
+    """The job is put back for another try, and is cancelled all the same."""
+    taskbox.configure(rule("slow", SLOW), tasks="checkpoint: 100ms")
+    taskbox.drop("slow/cat.png", tiny)
+    daemon = taskbox.start()
+    taskbox.until_step(1)
+    job = taskbox.row("slow/cat.png")[0]
+    taskbox.until_saved(job)
+    (worker,) = workers(daemon)
+    with closing(sqlite3.connect(taskbox.folder / "var/ledger.db", timeout=10)) as ledger:
+        ledger.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job,))  # as `darkroom cancel` does
+        ledger.commit()
+        kill(worker)
+    assert taskbox.until("slow/cat.png", "cancelled", 10).startswith("asked for by the user: cancelled at step ")
+    assert taskbox.checkpoint(job).exists() and daemon.stop() == 0
 
 
 def test_jobs_that_do_not_run_a_task(taskbox: TaskBox, tiny: Pixels) -> None:

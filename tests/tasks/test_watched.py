@@ -96,6 +96,39 @@ def test_a_preview_that_is_not_wanted_there(taskbox: TaskBox, tiny: Pixels) -> N
     assert taskbox.files("out") == [*expected, "slow/cat.png", "slow/cat.png.noise.jpg", "slow/cat.preview.jpg"]
 
 
+def test_a_preview_that_became_a_link(taskbox: TaskBox, tiny: Pixels) -> None:
+    """Somebody's, that leads nowhere: it is let be, and the task and those after it go on."""
+    taskbox.configure(rule("slow", "wander: {steps: 60, pause: 0.05}", "preview: 100ms"))
+    taskbox.drop("slow/cat.png", tiny)
+    daemon = taskbox.start()
+    wait_until(taskbox.previews, 120, "a preview")
+    link, path = taskbox.folder / "link", taskbox.folder / "out/slow/cat.preview.jpg"
+    link.symlink_to("nowhere")
+    link.replace(path)
+    taskbox.drop("slow/dog.png", tiny)
+    taskbox.until("slow/cat.png", "done")
+    assert path.is_symlink() and daemon.said("cat.preview.jpg: exists and is not this task's")
+    taskbox.until("slow/dog.png", "done")
+    assert [job["attempts"] for job in taskbox.jobs()] == [0, 0] and len(taskbox.begins()) == 2
+
+
+def test_a_name_that_cannot_be_is_refused_before_the_work(taskbox: TaskBox, tiny: Pixels) -> None:
+    """That of the output, and that of what lies beside it; the others go on."""
+    taskbox.configure(
+        rule("calm", "wander: {steps: 3}", 'output: "out/{stem}-wandered.png"', "preview: 100ms"),
+        rule("traced", "wander: {steps: 3}", "trace: true"),
+    )
+    (output, beside) = (f"calm/{'n' * 245}.png", f"traced/{'n' * 245}.png")
+    for name in (output, beside, "calm/cat.png", "traced/cat.png"):
+        taskbox.drop(name, tiny)
+    taskbox.once(check=1)
+    for name in (output, beside):
+        job = taskbox.job(name)
+        assert job["state"] == "failed" and "255" in job["reason"] and "rename the picture" in job["reason"]
+    assert taskbox.job("calm/cat.png")["state"] == taskbox.job("traced/cat.png")["state"] == "done"
+    assert len(taskbox.begins()) == 2, "no step was made for the others"
+
+
 def test_what_is_out_of_date_goes(taskbox: TaskBox, tiny: Pixels) -> None:
     """Made again without a trace: the old one would say something untrue. A file that a user changed stays."""
     quick = "wander: {steps: %d}"
