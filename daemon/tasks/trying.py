@@ -146,7 +146,10 @@ class Try:
     def _interrupted(self, stop: Interrupted) -> None:
         job = self._work.job
         if stop.why is Why.REPLACED:
-            move = Move(job.id, State.SKIPPED, stop.why.value)
+            reason = stop.why.value
+            with contextlib.suppress(DarkroomError):  # a ledger that does not answer now
+                reason += f" (job {self._host.ledger.newest([job])[job.id]})"
+            move = Move(job.id, State.SKIPPED, reason)
         elif stop.why is Why.CANCELLED:
             hint = f"; `darkroom retry {job.id}` goes on from there" if stop.step else ""
             move = Move(job.id, State.CANCELLED, f"{stop.why.value}: cancelled {stop.place}{hint}")
