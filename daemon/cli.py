@@ -87,7 +87,8 @@ def _apply(options: argparse.Namespace) -> int:
     from daemon.oneshot import apply
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # what it has begun is cleared away, as after Ctrl-C
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     return apply(options.steps, options.inputs, options.roles, options.output)
 
 

@@ -34,13 +34,24 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30.0, what: str = 
     return found
 
 
+# A suite that was started in the background, or by nohup, ignores these signals, and so would what it starts.
+HEARING = ("env", "--default-signal=INT,HUP")
+
+
 class Daemon:
     """A `darkroom run` in a process of its own; its lines are collected in a file."""
 
-    def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        folder: Path,
+        environment: dict[str, str],
+        through: tuple[str, ...] = HEARING,
+    ) -> None:
         self.log = folder / f"daemon-{time.monotonic_ns()}.log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            words = [*through, *command]
+            self.process = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
 
     @property
     def lines(self) -> list[str]:

@@ -60,6 +60,16 @@ def test_while_pytorch_is_loaded(taskbox: TaskBox, tiny: Pixels, number: int) ->
     assert taskbox.row("slow/cat.png")[1:] == ("waiting", "handed back: darkroom was stopped, before its first step")
 
 
+def test_a_closed_terminal_is_nothing_to_a_daemon_under_nohup(taskbox: TaskBox) -> None:
+    taskbox.configure(rule("calm", CALM))
+    daemon = Daemon(taskbox.command("run"), taskbox.folder, taskbox.environment, ("nohup",))
+    taskbox._daemons.append(daemon)
+    daemon.wait_ready()
+    daemon.process.send_signal(signal.SIGHUP)
+    assert taskbox.status()["running"] and daemon.process.poll() is None
+    assert daemon.stop(signal.SIGTERM) == 0
+
+
 def test_a_long_step(taskbox: TaskBox, tiny: Pixels) -> None:
     """A worker that does not stop by itself is ended."""
     taskbox.configure(rule("slow", "wander: {steps: 4, pause: 30, slow: 4}"))
