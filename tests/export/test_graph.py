@@ -38,7 +38,8 @@ STEPS: list[object] = [
     if known.task is None
     for parameters in SETS.get(name, [{}])
 ]
-STEPS.append([{"mosaic": {"block": 5}}, "psnr", "grayscale", "psnr", {"pool_upsample_psnr": {"scales": [1, 4], "size": 32}}])
+MEASURED = {"pool_upsample_psnr": {"scales": [1, 4], "size": 32}}
+STEPS.append([{"mosaic": {"block": 5}}, "psnr", "grayscale", "psnr", MEASURED])
 CHAIN = ["grayscale", {"gaussian_blur": {"sigma": 3}}, {"mosaic": {"block": 8}}]
 
 
