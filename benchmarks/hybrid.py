@@ -10,6 +10,7 @@ Times run from the two pictures to the step in question. Then, in a process of i
 
     python -m benchmarks.hybrid                 # 3 rounds of three weights with two pairs, then 4 megapixels
     python -m benchmarks.hybrid --rounds 5 --threads 1
+    python -m benchmarks.hybrid --large 2048 --with '{steps: 7}' --thrift 2
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 import skimage.data
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor
 
@@ -81,10 +83,10 @@ def recipe(pair: Mapping[str, Tensor], near_weight: float) -> float:
         return float(loss())
 
 
-def task(pair: Mapping[str, Tensor], **parameters: Any) -> Iterator[Progress]:
+def task(pair: Mapping[str, Tensor], thrift: int, **parameters: Any) -> Iterator[Progress]:
     """The task as the worker runs it."""
     (step,) = parse_chain({"hybrid": parameters})
-    steps: Iterator[Progress] = operators()["hybrid"].function(pair, {}, thrift=0, **dict(step.parameters))
+    steps: Iterator[Progress] = operators()["hybrid"].function(pair, {}, thrift=thrift, **dict(step.parameters))
     return steps
 
 
@@ -102,9 +104,9 @@ class Timed:
         return next(reached, float("inf"))
 
 
-def timed(pair: Mapping[str, Tensor], **parameters: Any) -> Timed:
+def timed(pair: Mapping[str, Tensor], *, thrift: int = 0, **parameters: Any) -> Timed:
     """The task from start to end."""
-    begun, steps = time.perf_counter(), task(pair, **parameters)
+    begun, steps = time.perf_counter(), task(pair, thrift, **parameters)
     losses, seconds = list[float](), list[float]()
     while True:
         try:
@@ -156,11 +158,11 @@ def peak_memory() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def large(side: int) -> None:
+def large(side: int, thrift: int, parameters: Mapping[str, Any]) -> None:
     """One large hybrid in this process: its time, its slowest step, and the peak memory with all libraries."""
     pair = inputs(PAIRS[0], side)
     idle = peak_memory()
-    found = timed(pair)
+    found = timed(pair, thrift=thrift, **parameters)
     peak = peak_memory()
     gaps = np.diff([0.0, *found.seconds])
     print(f"\n{side}×{side}: {found.seconds[-1]:.1f} s, {found.result.record['steps']} steps over all strips,")
@@ -174,11 +176,13 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many pairs of photographs")
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--large", type=int, default=0, metavar="SIDE", help="only one picture of SIDE × SIDE")
+    parser.add_argument("--with", dest="parameters", type=yaml.safe_load, default={}, help="its parameters, as YAML")
+    parser.add_argument("--thrift", type=int, default=0, help="its level of thrift")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_pages()  # as a worker does
     if options.large:
-        large(options.large)
+        large(options.large, options.thrift, options.parameters)
         return
     print(f"{time.strftime('%Y-%m-%d')}, {options.threads} threads", flush=True)
     for names in PAIRS[: options.pairs]:

@@ -14,8 +14,6 @@ from daemon.model import Config, Job, State
 
 CANCELLED = "asked for by the user: cancelled"
 AGAIN_FROM = (State.FAILED, State.SKIPPED, State.CANCELLED)
-TRIES = 3
-"""Looks at the jobs to be cancelled, which the daemon takes and hands back meanwhile."""
 STOPPED_WITHIN = 5.0
 """Seconds to wait for a daemon to stop tasks: it takes two, unless its machine is very busy."""
 
@@ -50,16 +48,15 @@ def cancel(config: Config, ids: Sequence[int]) -> int:
 
 def _take_off(ledger: Ledger, ids: Sequence[int], tasks: Set[str]) -> tuple[list[Job], list[int]]:
     """Cancel those that wait; all of the jobs, and which of them are running tasks. Raises if one can be neither."""
-    for tries_left in reversed(range(TRIES)):
-        jobs = _named(ledger, ids)
-        running = [job.id for job in jobs if job.state is State.RUNNING and job.rule in tasks]
-        others = [job.id for job in jobs if job.id not in running]
-        try:
-            ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.WAITING,)) for job in others])
-            break
-        except IllegalMoveError:  # the daemon may just have taken one
-            if not tries_left:
-                raise
+    jobs = _named(ledger, ids)
+    running = [job.id for job in jobs if job.state is State.RUNNING and job.rule in tasks]
+    others = [job.id for job in jobs if job.id not in running]
+    try:
+        ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.WAITING,)) for job in others])
+    except IllegalMoveError:
+        if _named(ledger, ids) == jobs:
+            raise
+        return _take_off(ledger, ids, tasks)  # the daemon took one, or handed one back, in this moment
     return jobs, running
 
 

@@ -26,7 +26,7 @@ class Task:
 
     `savings` says, in words, what it does at each level of thrift if memory runs out. A task that has any takes a
     parameter `thrift` more: 0, or how many of them to apply; a state of one level is never given to another. `beside`
-    names the pictures that a result may have besides its own.
+    names the pictures that a result may have besides its own; a parameter of such a name is the flag that asks for it.
     """
 
     inputs: tuple[str, ...]

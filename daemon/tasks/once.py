@@ -97,7 +97,8 @@ def _apply_one(
 ) -> None:
     """Run the task once, say so, and what is worth knowing of the result."""
     like: Decoded | None = None
-    _refuse_overwriting(task, target, named.values())
+    beside = [Path(f"{target}{suffix}") for suffix in results.wanted_beside(chain, task)]
+    _refuse_overwriting([target, *beside], named.values())
     for role, path in named.items():
         decoded = _read(path)
         folder.write_input(role, decoded.pixels)
@@ -113,8 +114,7 @@ def _apply_one(
     bar.line(f"{', '.join(map(str, named.values()))} → {target}: {results.in_words(finished, savings)}")
 
 
-def _refuse_overwriting(task: Task, target: Path, sources: Iterable[Path]) -> None:
-    outputs = [target, *(Path(f"{target}.{name}.jpg") for name in task.beside)]
+def _refuse_overwriting(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
     there = [path for path in outputs if path.exists()]
     if any(output.samefile(source) for source in sources if source.exists() for output in there):
         raise OutputRefused("the output would overwrite its own source; choose another -o")

@@ -42,7 +42,7 @@ class Preview:
 
     def _show(self, pixels: Pixels) -> None:
         height, width = pixels.shape[:2]
-        path = path_for(target_of(self._work, width, height))
+        path = f"{os.path.splitext(target_of(self._work, width, height))[0]}{SUFFIX}"
         if os.path.lexists(path) and not (path == self._folder.preview_path() and self._is_ours(path)):
             self._complain(f"{path}: exists and is not this task's, so there is no preview")
             return
@@ -65,11 +65,6 @@ class Preview:
             raise writing_failed(path, error) from error
         finally:
             discard(temporary)
-
-
-def path_for(target: str) -> str:
-    """Where the preview of an output lies."""
-    return f"{os.path.splitext(target)[0]}{SUFFIX}"
 
 
 def remove(folder: TaskFolder, ledger: Ledger, source: str) -> None:

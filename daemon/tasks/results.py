@@ -14,7 +14,7 @@ from daemon.tasks import trace
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.messages import Finished
 from daemon.work import Work
-from kernels.chain import describe
+from kernels.chain import Chain, describe
 from kernels.spec import Task
 
 KEPT = 50
@@ -49,7 +49,11 @@ def in_words(finished: Finished, savings: Sequence[str]) -> str:
 
 def beside(folder: TaskFolder, finished: Finished) -> dict[str, bytes]:
     """The pictures beside a result as JPEG files, by the suffix of their names."""
-    return {f".{name}.jpg": _jpeg(folder, f"beside-{name}") for name in finished.beside}
+    return {_suffix(name): _jpeg(folder, f"beside-{name}") for name in finished.beside}
+
+
+def _suffix(name: str) -> str:
+    return f".{name}.jpg"
 
 
 def _jpeg(folder: TaskFolder, name: str) -> bytes:
@@ -68,10 +72,15 @@ def refuse_names(work: Work, task: Task, width: int, height: int) -> None:
 
     The result is taken to have the size given, that of the first input.
     """
-    (step,), target = work.rule.chain, target_of(work, width, height)
-    pictures = [f".{name}.jpg" for name in task.beside if dict(step.parameters).get(name, True)]  # a flag asks for one
-    for suffix in (*pictures, *((trace.JSON, trace.SVG) if work.rule.trace else ())):
+    target = target_of(work, width, height)
+    for suffix in (*wanted_beside(work.rule.chain, task), *((trace.JSON, trace.SVG) if work.rule.trace else ())):
         refuse_long(target + suffix)
+
+
+def wanted_beside(chain: Chain, task: Task) -> list[str]:
+    """The suffixes of the pictures that a result of this task will have besides its own."""
+    (step,) = chain
+    return [_suffix(name) for name in task.beside if dict(step.parameters).get(name, True)]
 
 
 def suffixes_of(task: Task | None) -> tuple[str, ...]:
@@ -79,4 +88,4 @@ def suffixes_of(task: Task | None) -> tuple[str, ...]:
 
     Traces of the task that a rule had before its steps were changed are among them.
     """
-    return (trace.JSON, trace.SVG, *(f".{name}.jpg" for name in (task.beside if task else ())))
+    return (trace.JSON, trace.SVG, *map(_suffix, task.beside if task else ()))

@@ -106,6 +106,15 @@ def test_more_falls_than_retries(taskbox: TaskBox, tiny: Pixels) -> None:
     assert daemon.stop() == 0
 
 
+def test_memory_in_which_pytorch_cannot_even_start(taskbox: TaskBox, tiny: Pixels) -> None:
+    """The rule waits, and is told which setting it is."""
+    taskbox.configure(rule("calm", "wander: {steps: 3}"), tasks="memory: 16MiB")
+    taskbox.drop("calm/cat.png", tiny)
+    daemon = taskbox.start()
+    wait_until(lambda: "raise tasks.memory" in taskbox.row("calm/cat.png")[2], 60, "the reason")
+    assert taskbox.state("calm/cat.png") == "waiting" and daemon.process.poll() is None
+
+
 def test_memory_that_never_suffices(taskbox: TaskBox, tiny: Pixels) -> None:
     """With all the savings it is a fault like others: retried, then failed, in plain words."""
     taskbox.configure(rule("greedy", "stumble: {how: greedy, times: 100}", "retries: 1"))

@@ -1,0 +1,42 @@
+"""`darkroom cancel` beside a daemon that takes jobs in the same moment."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from daemon import asking
+from daemon.config import load_config
+from daemon.ledger import Arrival, IllegalMoveError, Ledger, Move
+from daemon.model import Fingerprint, Job, State
+
+CONFIG = """
+version: 1
+state_dir: var
+rules:
+- {name: hybrid, watch: in, inputs: {near: "{key}.a.*", far: "{key}.b.*"}, steps: [hybrid], output: "out/{key}.png"}
+"""
+
+
+def test_a_job_that_is_taken_while_it_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a running task then, and is stopped as one."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    config = load_config(tmp_path / "config.yaml")
+    config.state_dir.mkdir()
+    with closing(Ledger(config.state_dir / "ledger.db")) as ledger:
+        (job,) = ledger.add([Arrival("hybrid", str(tmp_path / "in"), "cat", Fingerprint(1, 2, 3), "found")])
+        seen = asking._named
+
+        def taken_after_a_look(own: Ledger, ids: list[int]) -> list[Job]:
+            jobs = seen(own, ids)
+            if jobs[0].state is State.WAITING:
+                ledger.advance([Move(job, State.RUNNING, "taken")])
+            return jobs
+
+        monkeypatch.setattr(asking, "_named", taken_after_a_look)
+        assert asking.cancel(config, [job]) == 0
+        assert ledger.jobs(ids=[job])[0].state is State.CANCELLED
+        with pytest.raises(IllegalMoveError):
+            asking.cancel(config, [job])
