@@ -1,4 +1,4 @@
-"""The kinds of parameters an operator may have: each knows its bounds, its unit and its default. Torch-free."""
+"""The kinds of parameters with one value: each knows its bounds, its unit and its default. Torch-free."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Value: TypeAlias = int | float | bool | str | tuple[int, ...] | tuple[str, ...]
+Pairs: TypeAlias = tuple[tuple[str, float], ...]
+Value: TypeAlias = int | float | bool | str | tuple[int, ...] | tuple[str, ...] | Pairs
 Values: TypeAlias = Mapping[str, Value]
 
 
@@ -56,11 +57,11 @@ class Integer:
     @property
     def range(self) -> str:
         """The values admitted, in words: `1–4096 px`."""
-        return ("odd, " if self.odd else "") + _with_unit(f"{self.low}–{self.high}", self.unit)
+        return ("odd, " if self.odd else "") + with_unit(f"{self.low}–{self.high}", self.unit)
 
     def describe(self) -> str:
         """The range and the default: `1–4096 px, default 16`."""
-        return f"{self.range}, {_default(self.default)}"
+        return f"{self.range}, {default_of(self.default)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +86,11 @@ class IntegerOrAuto:
     @property
     def range(self) -> str:
         """The values admitted, in words: `auto, or 1–4096 steps`."""
-        return "auto, or " + _with_unit(f"{self.low}–{self.high}", self.unit)
+        return "auto, or " + with_unit(f"{self.low}–{self.high}", self.unit)
 
     def describe(self) -> str:
         """The range and the default: `auto, or 1–4096 steps, default auto`."""
-        return f"{self.range}, {_default(self.default)}"
+        return f"{self.range}, {default_of(self.default)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,11 @@ class Number:
     @property
     def range(self) -> str:
         """The values admitted, in words: `0.1–100 px`."""
-        return _with_unit(f"{plain(self.low)}–{plain(self.high)}", self.unit)
+        return with_unit(f"{plain(self.low)}–{plain(self.high)}", self.unit)
 
     def describe(self) -> str:
         """The range and the default: `0.1–100 px, required`."""
-        return f"{self.range}, {_default(self.default)}"
+        return f"{self.range}, {default_of(self.default)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class Choice:
 
     def describe(self) -> str:
         """The choices and the default: `reflect | zero, default reflect`."""
-        return f"{self.range}, {_default(self.default)}"
+        return f"{self.range}, {default_of(self.default)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,77 +166,7 @@ class Flag:
 
     def describe(self) -> str:
         """The values and the default: `true | false, default false`."""
-        return f"{self.range}, {_default(self.default)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Integers:
-    """Whole numbers in low..high, each at most once; kept in ascending order."""
-
-    default: tuple[int, ...]
-    low: int
-    high: int
-    unit: str = ""
-    doc: str = ""
-
-    def parse(self, value: object) -> tuple[int, ...]:
-        """`value`, a list or tuple, as ascending ints; raises ParameterError."""
-        one = Integer(None, self.low, self.high, self.unit)
-        return tuple(sorted(one.parse(item) for item in _distinct(_listed(value, self.range))))
-
-    @property
-    def range(self) -> str:
-        """The values admitted, in words: `a list of 1–4096 px`."""
-        return "a list of " + _with_unit(f"{self.low}–{self.high}", self.unit)
-
-    def describe(self) -> str:
-        """The range and the default: `a list of 1–4096 px, default [1, 2, 4]`."""
-        return f"{self.range}, {_default(self.default)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """Some words out of a few, each at most once; kept in the order of `choices`."""
-
-    default: tuple[str, ...]
-    choices: tuple[str, ...]
-    doc: str = ""
-
-    def parse(self, value: object) -> tuple[str, ...]:
-        """`value`, a list or tuple, as words; raises ParameterError. YAML's true is the word it was written as."""
-        one = Choice(None, self.choices)
-        items = _listed(value, self.range)
-        named = [show(item) if isinstance(item, bool) else item for item in items]
-        chosen = {one.parse(item) for item in _distinct(named)}
-        return tuple(choice for choice in self.choices if choice in chosen)
-
-    @property
-    def range(self) -> str:
-        """The values admitted, in words: `a list of true | gray`."""
-        return "a list of " + " | ".join(self.choices)
-
-    def describe(self) -> str:
-        """The choices and the default: `a list of true | gray, default [true, gray]`."""
-        return f"{self.range}, {_default(self.default)}"
-
-
-Parameter: TypeAlias = Integer | IntegerOrAuto | Number | Choice | Flag | Integers | Choices
-
-
-def _listed(value: object, wanted: str) -> list[object]:
-    """The items of a list that is not empty; raises ParameterError."""
-    if not isinstance(value, list | tuple):
-        raise ParameterError(f"{show(value)} is not a list", f"give {wanted}")
-    if not value:
-        raise ParameterError("the list is empty", f"give {wanted}")
-    return list(value)
-
-
-def _distinct(items: list[object]) -> list[object]:
-    """The items; raises ParameterError if one is named twice."""
-    if twice := [item for index, item in enumerate(items) if item in items[:index]]:
-        raise ParameterError(f"{show(twice[0])} stands there twice", "name it once")
-    return items
+        return f"{self.range}, {default_of(self.default)}"
 
 
 def suggest(value: object, names: Iterable[str]) -> str:
@@ -260,15 +191,19 @@ def plain(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return f"[{', '.join(map(plain, value))}]"
+        if pairs := [each for each in value if isinstance(each, tuple)]:
+            return "{" + ", ".join(f"{name}: {plain(weight)}" for name, weight in pairs) + "}"
+        return f"[{', '.join(plain(each) for each in value if not isinstance(each, tuple))}]"
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def _with_unit(text: str, unit: str) -> str:
+def with_unit(text: str, unit: str) -> str:
+    """`text unit`, or the text alone."""
     return f"{text} {unit}" if unit else text
 
 
-def _default(default: Value | Required | None) -> str:
+def default_of(default: Value | Required | None) -> str:
+    """A default in words; None: the parameter may be left out."""
     if default is REQUIRED:
         return "required"
     return "optional" if default is None else f"default {plain(default)}"

@@ -40,7 +40,7 @@ NOTHING = 1e-13  # a mean squared error below is rounding; one value a level off
 def _series(values: Values, before: str) -> tuple[Series, ...]:
     inputs, scales = values["inputs"], values["scales"]
     assert isinstance(inputs, tuple) and isinstance(scales, tuple)
-    return tuple(Series(str(name), int(scale)) for name in inputs for scale in scales)
+    return tuple(Series(str(name), scale) for name in inputs for scale in scales if isinstance(scale, int))
 
 
 def _side(values: Values) -> int:

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from kernels.parameter_lists import Choices as Choices
+from kernels.parameter_lists import Integers as Integers
+from kernels.parameter_lists import Parameter as Parameter
+from kernels.parameter_lists import Weights as Weights
 from kernels.parameters import REQUIRED as REQUIRED
 from kernels.parameters import Choice as Choice
-from kernels.parameters import Choices as Choices
 from kernels.parameters import Flag as Flag
 from kernels.parameters import Integer as Integer
 from kernels.parameters import IntegerOrAuto as IntegerOrAuto
-from kernels.parameters import Integers as Integers
 from kernels.parameters import Number as Number
-from kernels.parameters import Parameter as Parameter
 from kernels.parameters import ParameterError as ParameterError
 from kernels.parameters import Value as Value
 from kernels.parameters import Values as Values

@@ -27,11 +27,14 @@ class Task:
     `savings` says, in words, what it does at each level of thrift if memory runs out. A task that has any takes a
     parameter `thrift` more: 0, or how many of them to apply; a state of one level is never given to another. `beside`
     names the pictures that a result may have besides its own; a parameter of such a name is the flag that asks for it.
+    A task that `plans` its memory takes a parameter `memory` more: bytes that it may take, as far as one can know. What
+    follows from it belongs into the state: at the next start it is another number.
     """
 
     inputs: tuple[str, ...]
     savings: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    plans: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,14 @@ class Progress:
 
     `losses` are the terms by name, the one that is minimised first; a tensor is read only when somebody looks.
     `preview` gives the picture as it stands, uint8 H×W×3, and is called only when somebody wants to see it, before the
-    next step.
+    next step. `share` is how much of the whole work is done, 0..1, where steps are of unequal length.
     """
 
     step: int
     steps: int
     losses: Mapping[str, float | Tensor]
     preview: Callable[[], Tensor]
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +70,7 @@ Steps: TypeAlias = Generator[Progress, None, Result]
 
 class TaskRefused(ValueError):
     """Raised by a task that can never do anything with these inputs: what is wrong, and what would be right."""
+
+
+class TaskBlocked(Exception):
+    """Raised by a task that lacks something here, whatever its inputs are: what, and the command that gets it."""

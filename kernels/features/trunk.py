@@ -1,0 +1,119 @@
+"""The part of a feature network that is in use: from the picture to the last layer asked for. Its weights are fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, TypeAlias
+
+from kernels.backend import F, torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PROBE = 8
+"""Strides: the side of the picture on which memory is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of a network, 1×C×h×w to 1×C'×h/scale×w/scale. It may overwrite nothing but what it made itself."""
+
+    name: str
+    function: Callable[[Tensor], Tensor]
+    scale: int = 1
+
+
+Stages: TypeAlias = Sequence[Stage]
+
+
+class Trunk:
+    """Stages as far as the last of the layers `wanted`, which are named as their stages are.
+
+    The first is given `(levels − mean)/deviation`, levels 0..255 in RGB. `identity` names the network with its weights.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        stages: Stages,
+        wanted: Collection[str],
+        mean: Sequence[float],
+        deviation: float = 1.0,
+    ) -> None:
+        last = max(number for number, stage in enumerate(stages) if stage.name in wanted)
+        self.identity = identity
+        self._stages = stages[: last + 1]
+        self._wanted = wanted
+        self._mean, self._deviation = mean, deviation
+
+    @property
+    def scales(self) -> dict[str, int]:
+        """How many rows of the picture become one row of a layer, by its name."""
+        scales = accumulate((stage.scale for stage in self._stages), lambda one, other: one * other)
+        return {
+            stage.name: scale for stage, scale in zip(self._stages, scales, strict=True) if stage.name in self._wanted
+        }
+
+    @property
+    def stride(self) -> int:
+        """What both sides of a picture must be multiples of."""
+        return max(self.scales.values())
+
+    def __call__(self, levels: Tensor) -> dict[str, Tensor]:
+        """The layers of float32 3×h×w levels, or 1×h×w for a grey picture: N×h'×w' by name."""
+        mean = torch.tensor(self._mean, device=levels.device)[:, None, None]
+        x = ((levels - mean) / self._deviation)[None].contiguous(memory_format=torch.channels_last)
+        layers = dict[str, "Tensor"]()
+        for stage in self._stages:
+            x = stage.function(x)
+            if stage.name in self._wanted:
+                layers[stage.name] = x[0]
+        return layers
+
+    def footprint(self, device: torch.device) -> float:
+        """Bytes that a pixel takes on the way there and back, measured on a small picture.
+
+        What is kept for the way back, and the largest answer twice: it, or its gradient, and the one before it.
+        """
+        side, kept = PROBE * self.stride, dict[int, int]()
+
+        def keep(tensor: Tensor) -> Tensor:
+            if tensor.ndim == 4 and tensor.shape[0] == 1:  # an answer; weights are there anyhow
+                kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            layers = self(torch.zeros(3, side, side, device=device, requires_grad=True))
+        size = sum(kept.values()) + 2 * max(kept.values())
+        del layers
+        return size / side**2
+
+
+def convolved(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    ceiling: float | None = None,
+) -> Tensor:
+    """A convolution with zeros around, then the activation that is the identity in 0..`ceiling`, if there is one.
+
+    With stride 2 the zeros stand as TensorFlow's SAME has them for even sides: one row less before than after. The
+    activation works in place: the way back needs its result alone, which is also what the next layer keeps.
+    """
+    size = weight.shape[2]
+    if stride > 1:
+        before = (size - stride) // 2
+        x = F.pad(x, (before, size - stride - before) * 2)
+    padding = 0 if stride > 1 else size // 2
+    answer = F.conv2d(x, weight, bias, stride, padding, 1, groups)
+    return answer if ceiling is None else F.hardtanh(answer, 0.0, ceiling, inplace=True)
+
+
+def layout(weight: Tensor, device: torch.device) -> Tensor:
+    """A weight where and as it is read fastest: channels last, measured 1.3 times as fast there and back."""
+    return weight.to(device).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,94 @@
+"""The pictures of a style transfer: what is looked for, at the size at hand and in the colours asked for, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kernels.backend import F, torch
+from kernels.picture import Picture
+from kernels.resize import fitted, resized
+from kernels.strips import to_bytes
+from kernels.style_color import luminance, matched_colors, matched_luminance, with_luminance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NOISE = 20.0
+"""White noise reaches so many levels to either side of mid-grey, as in the program of the article."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """`content` is uint8 H×W×3 at the size of the result, `style` uint8 h×w×3 at its own size; `color` one of COLORS.
+
+    The picture sought is C×H×W levels: 3 of them, or 1 where luminance alone is sought.
+    """
+
+    content: Tensor
+    style: Tensor
+    color: str
+    style_scale: float
+
+    @property
+    def channels(self) -> int:
+        """Of the picture sought."""
+        return 1 if self.color == "luminance" else 3
+
+    def content_at(self, height: int, width: int) -> Tensor:
+        """The content at one size: float32 C×height×width levels."""
+        levels = levels_at(self.content, height, width)
+        return luminance(levels) if self.channels == 1 else levels
+
+    def style_for(self, content: Tensor) -> Tensor:
+        """The style picture with as many pixels as the content at hand, times style_scale squared; never enlarged."""
+        height, width, _ = self.style.shape
+        _, rows, columns = content.shape
+        scale = min(1.0, self.style_scale * (rows * columns / (height * width)) ** 0.5)
+        levels = levels_at(self.style, max(1, round(height * scale)), max(1, round(width * scale)))
+        if self.channels == 1:
+            return matched_luminance(luminance(levels), content)
+        return matched_colors(levels, content) if self.color == "match" else levels
+
+    def preview(self, x: Tensor) -> Tensor:
+        """The result as it would be now, at its full size."""
+        height, width, _ = self.content.shape
+        return self.finished(enlarged(x, height, width, "bilinear"))
+
+    def finished(self, x: Tensor) -> Tensor:
+        """What was found as the picture asked for: uint8 H×W×3."""
+        return with_luminance(self.content, x.clamp(0, 255)) if self.channels == 1 else to_bytes(x / 255)
+
+
+def sized(picture: Tensor, size: int | None) -> Tensor:
+    """uint8 h×w×3 with `size` pixels on its longer side, its proportions kept; None: as it is."""
+    height, width, _ = picture.shape
+    if size is None or size == max(height, width):
+        return picture
+    rows = size if height >= width else fitted(height, width, size)
+    columns = size if width >= height else fitted(width, height, size)
+    return resized(Picture(picture.cpu()[None]), rows, columns).bytes()[0].to(picture.device)
+
+
+def levels_at(picture: Tensor, height: int, width: int) -> Tensor:
+    """uint8 h×w×3 at another size: float32 3×height×width levels, by Lanczos, antialiased."""
+    if picture.shape[:2] == (height, width):
+        return picture.permute(2, 0, 1).float().contiguous()
+    # On the processor, where the resampling makes its indices.
+    return resized(Picture(picture.cpu()[None]), height, width).levels()[0].to(picture.device)
+
+
+def enlarged(x: Tensor, height: int, width: int, mode: str) -> Tensor:
+    """C×h×w levels at another size."""
+    if x.shape[1:] == (height, width):
+        return x
+    return F.interpolate(x[None], (height, width), mode=mode, align_corners=False)[0]
+
+
+def with_noise(content: Tensor, share: float, seed: int) -> Tensor:
+    """Levels mixed with white noise, uniform around mid-grey."""
+    if share == 0:
+        return content
+    generator = torch.Generator().manual_seed(seed)
+    noise = 127.5 + NOISE * (2 * torch.rand(content.shape, generator=generator) - 1)
+    return (1 - share) * content + share * noise.to(content.device)

@@ -1,0 +1,64 @@
+"""How much of the style has come over and how much of the content is left, in numbers that mean the same everywhere.
+
+Style distance: ‖G(x) − G(s)‖² / ‖G(c) − G(s)‖², the mean over layers: 1 is where the photograph begins, 0 is the style
+picture. Content distance: ‖F(x) − F(c)‖² / ‖F(s) − F(c)‖²: 0 is the photograph, 1 as far from it as the style picture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernels.backend import F, torch
+from kernels.features import KINDS, load
+from kernels.features.tiled import gram, padded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIDE = 256
+"""Pixels of the longer side at which it is measured, so that it costs about a second."""
+
+
+def distances(network: str, result: Tensor, content: Tensor, style: Tensor) -> tuple[float, float]:
+    """Style and content distance of uint8 H×W×3 pictures, the result and the content of one size, by a network.
+
+    The style picture is seen with as many pixels as the content, and for the content distance stretched to its shape.
+    """
+    kind, (height, width) = KINDS[network], _within(content)
+    scale = (height * width / (style.shape[0] * style.shape[1])) ** 0.5
+    own = max(1, round(style.shape[0] * scale)), max(1, round(style.shape[1] * scale))
+    trunk = load(network, [*kind.content, *kind.style], result.device)
+    with torch.no_grad():
+        made, photo, stretched, painted = (
+            trunk(padded(_at(picture, *size), trunk.stride))
+            for picture, size in (
+                (result, (height, width)),
+                (content, (height, width)),
+                (style, (height, width)),
+                (style, own),
+            )
+        )
+    grams = [
+        {name: gram(layers[name]) / layers[name][0].numel() for name in kind.style} for layers in (made, painted, photo)
+    ]
+    of_style = [_ratio(*(each[name] for each in grams)) for name in kind.style]
+    of_content = [_ratio(made[name], photo[name], stretched[name]) for name in kind.content]
+    return sum(of_style) / len(of_style), sum(of_content) / len(of_content)
+
+
+def _ratio(found: Tensor, aim: Tensor, start: Tensor) -> float:
+    """How far `found` is from the aim, as a share of how far `start` is; 0 if even that is there."""
+    whole = float((start - aim).double().square().sum())
+    return float((found - aim).double().square().sum()) / whole if whole else 0.0
+
+
+def _within(picture: Tensor) -> tuple[int, int]:
+    height, width, _ = picture.shape
+    scale = min(1.0, SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _at(picture: Tensor, height: int, width: int) -> Tensor:
+    """uint8 h×w×3 at another size: float32 3×height×width levels."""
+    levels = picture.permute(2, 0, 1).float()[None]
+    return F.interpolate(levels, (height, width), mode="bilinear", antialias=True, align_corners=False)[0]
