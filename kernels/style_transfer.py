@@ -102,7 +102,7 @@ def style_transfer(
     recipe = _recipe(chosen)
     trunk = load(name, recipe.layers, pictures.content.device)
     if state["plan"] is None:
-        state["plan"] = [asdict(each) for each in _plan(pictures, trunk, chosen, memory >> thrift)]
+        state["plan"] = [asdict(each) for each in _plan(pictures, trunk, recipe, chosen, memory >> thrift)]
     planned = [Size(**each) for each in state["plan"]]
     wanted = Search(pictures, recipe, trunk, planned, chosen.learning_rate, chosen.noise, seed)
     picture = yield from search(wanted, state["search"])
@@ -124,12 +124,13 @@ def _recipe(chosen: Settings) -> Recipe:
     )
 
 
-def _plan(pictures: Pictures, trunk: Trunk, chosen: Settings, memory: int) -> list[Size]:
+def _plan(pictures: Pictures, trunk: Trunk, recipe: Recipe, chosen: Settings, memory: int) -> list[Size]:
     height, width, _ = pictures.content.shape
+    footprint = trunk.footprint(pictures.content.device)
     costs = Costs(
-        pixel=trunk.footprint(pictures.content.device),
-        features=0.0,
-        fixed=0,
+        pixel=footprint.there_and_back,
+        features=sum(footprint.layers[name] for name in recipe.content),
+        fixed=pictures.content.nbytes + pictures.style.nbytes,
         channels=pictures.channels,
     )
     return plan(sizes(height, width, chosen.sizes), chosen.iterations, costs, chosen.optimizer, memory)
@@ -149,5 +150,5 @@ def _record(
             style, content = distances(judge, picture, pictures.content, pictures.style)
             record |= {f"{prefix}style_distance": style, f"{prefix}content_distance": content}
             record |= {"judge": judge} if prefix else {}
-    record["memory_estimate"] = max(each["memory"] for each in state["plan"])
+    record["memory_estimate"] = max(each["memory"] for each in state["plan"]) >> 20
     return record

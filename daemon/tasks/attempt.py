@@ -155,6 +155,8 @@ class Attempt:
             return OutOfMemory(f"out of memory ({report.text})")
         if report.kind == "refused":
             return PermanentError(report.text)
+        if report.kind == "blocked":
+            return BlockedError(report.text)
         if report.kind == "disk":
             return writing_failed(self._order.folder, OSError(report.errno or 0, report.text))
         return TaskFailed(f"{report.text}, at step {self._step + 1}")

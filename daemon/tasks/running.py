@@ -17,6 +17,7 @@ import torch
 from daemon.tasks import checkpoint
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.history import History
+from daemon.tasks.memory import Peak, free_for
 from daemon.tasks.messages import Finished, Previewed, Report, Run, Saved, Stepped, Stopped
 from kernels.spec import Progress, Result, State, Steps, operators
 
@@ -35,13 +36,14 @@ class Running:
         self._tell = tell
         self._stop = stop
         self._folder = TaskFolder(Path(order.folder))
+        self._peak = Peak(device)
         self._state: State = {}
         self._history = History()
         self._before = 0.0
         self._made = self._of = 0
         self._began = time.monotonic()
         self._resume()
-        self._first_step: int | None = None
+        self._first_share: float | None = None
         self._told_at = 0.0
         self._saved_at = self._previewed_at = self._began
         self._save_cost = 0.0
@@ -73,8 +75,9 @@ class Running:
         operator, order = operators()[self._order.step], self._order
         assert operator.task is not None
         inputs = {role: self._tensor(f"input-{role}") for role in order.roles}
-        thrift = {"thrift": order.thrift} if operator.task.savings else {}
-        steps: Steps = operator.function(inputs, self._state, **order.parameters, **thrift)
+        machine = {"thrift": order.thrift} if operator.task.savings else {}
+        machine |= {"memory": free_for(self._device)} if operator.task.plans else {}
+        steps: Steps = operator.function(inputs, self._state, **order.parameters, **machine)
         return steps
 
     def _tensor(self, name: str) -> torch.Tensor:
@@ -84,8 +87,6 @@ class Running:
         """Tell, save and show what is due."""
         now = time.monotonic()
         self._history.note(progress.step, progress.losses)
-        if self._first_step is None:
-            self._first_step, self._first_at = progress.step, now
         if now - self._told_at >= TELL_EVERY:
             self._told_at = now
             self._tell(Stepped(progress.step, progress.steps, self._history.last(), self._left(progress, now)))
@@ -97,10 +98,12 @@ class Running:
             self._previewed_at = time.monotonic()
 
     def _left(self, progress: Progress, now: float) -> float | None:
-        """Seconds for the steps to come at the pace of this run; None before there is a pace."""
-        assert self._first_step is not None
-        made = progress.step - self._first_step
-        return (progress.steps - progress.step) * (now - self._first_at) / made if made > 0 else None
+        """Seconds for the work to come at the pace of this run; None before there is a pace."""
+        share = _share(progress)
+        if self._first_share is None:
+            self._first_share, self._first_at = share, now
+        made = share - self._first_share
+        return (1 - share) * (now - self._first_at) / made if made > 0 else None
 
     def _save(self, progress: Progress) -> None:
         began = time.monotonic()
@@ -120,12 +123,17 @@ class Running:
         self._folder.write("result", _pixels(result.picture))
         for name, picture in result.beside.items():
             self._folder.write(f"beside-{name}", _pixels(picture))
-        record = _plain(result.record)
+        record = {**_plain(result.record), "memory_peak": self._peak.read() >> 20}
         return Finished(record, tuple(result.beside), self._made, self._seconds(), tuple(self._history.plain_pairs()))
 
     def _seconds(self) -> float:
         """Of work on this task, those before the last interruption included."""
         return round(self._before + time.monotonic() - self._began, 3)
+
+
+def _share(progress: Progress) -> float:
+    """How much of the whole work is done."""
+    return progress.step / progress.steps if progress.share is None else progress.share
 
 
 def _pixels(picture: torch.Tensor) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
@@ -26,6 +26,14 @@ class Stage:
 
 
 Stages: TypeAlias = Sequence[Stage]
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes a pixel: for the way there and back, and for each layer by name."""
+
+    there_and_back: float
+    layers: Mapping[str, float]
 
 
 class Trunk:
@@ -72,10 +80,11 @@ class Trunk:
                 layers[stage.name] = x[0]
         return layers
 
-    def footprint(self, device: torch.device) -> float:
-        """Bytes that a pixel takes on the way there and back, measured on a small picture.
+    def footprint(self, device: torch.device) -> Footprint:
+        """What a pixel takes, measured on a small picture.
 
-        What is kept for the way back, and the largest answer twice: it, or its gradient, and the one before it.
+        There and back that is what is kept for the way back, and the largest answer twice: on its way each gradient
+        stands beside the one it is made of.
         """
         side, kept = PROBE * self.stride, dict[int, int]()
 
@@ -86,9 +95,8 @@ class Trunk:
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             layers = self(torch.zeros(3, side, side, device=device, requires_grad=True))
-        size = sum(kept.values()) + 2 * max(kept.values())
-        del layers
-        return size / side**2
+        sizes = {name: layer.nbytes / side**2 for name, layer in layers.items()}
+        return Footprint((sum(kept.values()) + 2 * max(kept.values())) / side**2, sizes)
 
 
 def convolved(

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 FLOORS = {"kernels": set[str](), "export": {"kernels"}, "daemon": {"kernels", "export"}}
 """Which floors each may use. Nothing points up."""
 
-CHILD = {"daemon/tasks/worker.py", "daemon/tasks/running.py", "daemon/tasks/checkpoint.py"}
+CHILD = {"daemon/tasks/worker.py", "daemon/tasks/running.py", "daemon/tasks/checkpoint.py", "daemon/tasks/memory.py"}
 """What runs in a task's own process."""
 
 ROOMS = {
