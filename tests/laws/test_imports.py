@@ -69,7 +69,10 @@ def test_a_file_knows_only_what_its_room_may(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["daemon.service", "daemon.cli", "daemon.config", "daemon.why", "kernels.mosaic", "kernels.features.formats"],
+    [
+        *("daemon.service", "daemon.cli", "daemon.config", "daemon.why", "daemon.weights", "daemon.fetching"),
+        *("kernels.mosaic", "kernels.features.store", "kernels.features.formats"),
+    ],
 )
 def test_importing_it_loads_no_torch(module: str) -> None:
     script = f"import sys, {module}; from kernels.spec import operators; operators(); sys.exit('torch' in sys.modules)"
