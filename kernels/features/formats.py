@@ -53,7 +53,7 @@ def convert(path: Path, convention: Convention | None = None, name: str = "") ->
     if kind is Format.SAFETENSORS and is_ours(path):
         return _own(path, header(path))
     hashes = hashes_of(path)
-    check_name(name or path.name, hashes)
+    check_name(name or path.name, path.stat().st_size, hashes)
     known = published(hashes)
     read, mean = _read(path, kind)
     tensors = named(str(path), read)

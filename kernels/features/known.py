@@ -98,9 +98,12 @@ def published(hashes: Mapping[str, str]) -> Known | None:
     return None
 
 
-def check_name(name: str, hashes: Mapping[str, str]) -> None:
+def check_name(name: str, size: int, hashes: Mapping[str, str]) -> None:
     """Raises WeightsRefused for a file whose name tells its hash, as torch.hub's do, when it has another."""
     told = _HUB_NAME.search(name)
+    whole = next((known.size for known in KNOWN if known.name == name and known.size), 0)
+    if told and size < whole:
+        raise WeightsRefused(f"{name}: truncated: {size:,} bytes, expected {whole:,}; fetch it again")
     if told and not hashes["sha256"].startswith(told[1]):
         beginning = hashes["sha256"][: len(told[1])]
         raise WeightsRefused(

@@ -36,6 +36,9 @@ def format_of(path: Path) -> Format:
     """The format of a file with weights. Raises WeightsRefused for anything else, and OSError."""
     with path.open("rb") as file:
         start = file.read(512)
+        if _is_safetensors(start):  # first, for it begins with a length, whose bytes may be those of anything
+            _check_length(path, _safetensors_length(path, file))
+            return Format.SAFETENSORS
         _check_that_it_is_data(path, start)
         if start.startswith(b"PK"):
             return _zip(path)
@@ -46,9 +49,6 @@ def format_of(path: Path) -> Format:
             return Format.MAT
         if start.startswith(b"\x80"):
             return _pickle(path, start)
-        if _is_safetensors(start):
-            _check_length(path, _safetensors_length(path, file))
-            return Format.SAFETENSORS
     raise WeightsRefused(
         f"{path}: of no format known here; those are PyTorch's (.pth), MatConvNet's (.mat) and safetensors"
     )
@@ -138,8 +138,9 @@ def safetensors_header(path: Path, file: BinaryIO) -> dict[str, Any]:
     length = int.from_bytes(_whole(path, file, 0, 8), "little")
     if length > _LARGEST_HEADER:
         raise WeightsRefused(f"{path}: not a safetensors file, or a damaged one; {AGAIN}")
+    data = _whole(path, file, 8, length)
     try:
-        header = json.loads(_whole(path, file, 8, length))
+        header = json.loads(data)
     except ValueError as error:
         raise WeightsRefused(f"{path}: its header is damaged ({error}); {AGAIN}") from error
     if not isinstance(header, dict):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernels.backend import np
 from kernels.features.convention import Convention, Mean
-from kernels.features.recognise import safetensors_header
+from kernels.features.recognise import Format, format_of, safetensors_header
 from kernels.features.refused import WeightsRefused
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def is_ours(path: Path) -> bool:
 
 def header(path: Path) -> Header:
     """What a stored file tells of itself, read without any library. Raises WeightsRefused, and OSError."""
+    if format_of(path) is not Format.SAFETENSORS:  # this finds one that is too short, too
+        raise WeightsRefused(f"{path}: not weights that darkroom stored; {ADD_AGAIN}")
     with path.open("rb") as file:
         told = safetensors_header(path, file)
     words = told.pop("__metadata__", {})

@@ -178,6 +178,17 @@ def test_what_lies_around_under_the_name_of_weights(name: str, tmp_path: Path) -
     assert str(refused.value).startswith(f"{path}: ") and "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("first", [0x80, ord("<"), 0x8A])
+def test_a_safetensors_file_may_begin_with_any_byte(first: int, tmp_path: Path) -> None:
+    """It begins with the length of its header, which may look like a pickle or a page."""
+    plain = nets.tensors_file(tmp_path / "v.safetensors", nets.layer_names(net())).read_bytes()
+    length = int.from_bytes(plain[:8], "little")
+    padding = (first - length) % 256
+    padded = struct.pack("<Q", length + padding) + plain[8 : 8 + length] + b" " * padding + plain[8 + length :]
+    (tmp_path / "v.safetensors").write_bytes(padded)
+    assert padded[0] == first and convert(tmp_path / "v.safetensors").header.convention == "caffe"
+
+
 @pytest.mark.parametrize("name", [name for name in SOURCES if "wrapped" not in name])
 @pytest.mark.parametrize("part", [0.995, 0.5, 0.01])
 def test_a_truncated_file_is_told_to_be_one(name: str, part: float, tmp_path: Path) -> None:
@@ -189,9 +200,11 @@ def test_a_truncated_file_is_told_to_be_one(name: str, part: float, tmp_path: Pa
 
 
 def test_a_hash_in_the_name_must_be_the_files(tmp_path: Path) -> None:
-    path = pth(tmp_path / "vgg19-dcbb9e9d.pth", torchvision_names(net(UNITS)))
-    with pytest.raises(WeightsRefused, match=r"damaged: its SHA-256 begins with .*should begin with dcbb9e9d"):
+    path = pth(tmp_path / "vgg19-d01eb7cb.pth", torchvision_names(net(UNITS)))
+    with pytest.raises(WeightsRefused, match=r"damaged: its SHA-256 begins with .*should begin with d01eb7cb"):
         convert(path)
+    with pytest.raises(WeightsRefused, match=r"truncated: [0-9,]+ bytes, expected 574,673,361"):
+        convert(path, name="vgg19-dcbb9e9d.pth")
 
 
 class Evil:
