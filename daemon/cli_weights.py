@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,8 @@ def add_weights(commands: Any, adding: Adding) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
+    import json
+
     from daemon.weights import list_lines, listed
 
     told = json.dumps(listed(), indent=2, ensure_ascii=False) if options.json else "\n".join(list_lines())
