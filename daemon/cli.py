@@ -18,6 +18,7 @@ from typing import NoReturn
 # NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from daemon.cli_weights import add_weights
 from daemon.errors import ConfigError, DarkroomError
 from daemon.model import State
 
@@ -232,6 +233,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = _add(commands, "doctor", _doctor, "what this machine can do, tried out; what mends what it cannot")
     doctor.add_argument("-c", "--config", metavar="FILE", type=Path, help="default: config.yaml, if it is there")
     doctor.add_argument("--json", action="store_true")
+
+    add_weights(commands, _add)
     return parser
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
 
-from daemon.doctor.values import Finding, fault, note, ok
+from daemon.doctor.values import Finding, fault, ok
 from daemon.pip import install, pip
 from daemon.version import version_of
 
@@ -33,7 +33,6 @@ def examine() -> Iterator[Finding]:
         told = f"`{command}=={found[GPU_RUNTIME]}`"
         yield fault(AREA, RUNTIME, f"stands beside {GPU_RUNTIME}: both are one module", told)
     yield ok(AREA, "", ", ".join(f"{name} {number}" for name, number in found.items()))
-    yield note("weights", "", "style transfer and its networks are not part of this version: none are needed")
 
 
 def not_importable(area: str, error: ImportError) -> Finding:

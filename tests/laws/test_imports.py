@@ -19,7 +19,8 @@ CHILD = {"daemon/tasks/worker.py", "daemon/tasks/running.py", "daemon/tasks/chec
 
 ROOMS = {
     "torch": {"kernels/backend.py", "export/graph.py", "export/build.py", "export/parity.py", *CHILD},
-    "safetensors": {"daemon/tasks/checkpoint.py"},
+    "safetensors": {"daemon/tasks/checkpoint.py", "kernels/features/"},
+    "scipy": {"kernels/features/"},
     "onnx": {"export/graph.py", "export/build.py", "export/parity.py", "export/probe.py", "export/anatomy.py"},
     "onnxruntime": {"daemon/runtime/", "export/parity.py"},
     "sqlite3": {"daemon/ledger/"},
@@ -32,7 +33,7 @@ ROOMS = {
     "watchdog": {"daemon/watch.py"},
     "rich": {"daemon/display.py"},
     "jinja2": {"daemon/report/"},
-    "argparse": {"daemon/cli.py"},
+    "argparse": {"daemon/cli.py", "daemon/cli_weights.py"},
 }
 """Each library is known to these rooms only; a folder stands for everything in it."""
 
@@ -66,7 +67,13 @@ def test_a_file_knows_only_what_its_room_may(path: Path) -> None:
         assert allowed, f"{name} imports {module}, which only {sorted(rooms or ())} may"
 
 
-@pytest.mark.parametrize("module", ["daemon.service", "daemon.cli", "daemon.config", "daemon.why", "kernels.mosaic"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("daemon.service", "daemon.cli", "daemon.config", "daemon.why", "daemon.weights", "daemon.fetching"),
+        *("kernels.mosaic", "kernels.features.store", "kernels.features.formats"),
+    ],
+)
 def test_importing_it_loads_no_torch(module: str) -> None:
     script = f"import sys, {module}; from kernels.spec import operators; operators(); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)

@@ -1,0 +1,71 @@
+"""The words of `darkroom weights`, which has commands of its own; without one it lists."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kernels.features.kinds import KINDS
+
+NAMES = ", ".join(KINDS)
+Adding = Callable[..., argparse.ArgumentParser]
+"""Adds a command to commands: they, its name, what it calls, what it does."""
+
+
+def add_weights(commands: Any, adding: Adding) -> None:
+    """Add `weights` to the commands of darkroom."""
+    weights = adding(commands, "weights", _list, "feature networks for style transfer: which there are")
+    weights.add_argument("--json", action="store_true")
+    inner = weights.add_subparsers(title="commands", metavar="COMMAND")
+
+    listing = adding(inner, "list", _list, "which networks there are, where, from what source")
+    # Suppressed: a default here would take back the --json that stood before `list`.
+    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+
+    add = adding(inner, "add", _add, "take a file with VGG-19 in it: .mat, .pth or .safetensors")
+    add.add_argument("file", metavar="FILE", type=Path)
+
+    fetch = adding(inner, "fetch", _fetch, "download a network's weights, check and add them")
+    fetch.add_argument("name", choices=list(KINDS), metavar="NAME", help=NAMES)
+    fetch.add_argument("--from", dest="url", metavar="URL", help="default: where they were published")
+    for command in (add, fetch):
+        command.add_argument(
+            "--convention", choices=["caffe", "torchvision"], help="whose input the weights expect, if they do not tell"
+        )
+
+    verify = adding(inner, "verify", _verify, "read stored weights through: are they as they were made?")
+    verify.add_argument("name", nargs="?", choices=list(KINDS), metavar="NAME", help=NAMES)
+
+
+def _list(options: argparse.Namespace) -> int:
+    import json
+
+    from daemon.weights import list_lines, listed
+
+    told = json.dumps(listed(), indent=2, ensure_ascii=False) if options.json else "\n".join(list_lines())
+    print(told)
+    return 0
+
+
+def _add(options: argparse.Namespace) -> int:
+    from daemon.weights import add
+
+    print(add(options.file, options.convention))
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from daemon.fetching import fetch
+
+    print(fetch(options.name, options.url, options.convention))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from daemon.weights import verify
+
+    sound, lines = verify(options.name)
+    print("\n".join(lines))
+    return 0 if sound else 1
