@@ -48,7 +48,9 @@ class Timed:
         return dict(self.result.record)
 
 
-def steps_of(name: str, inputs: Mapping[str, Tensor], parameters: Mapping[str, Any], **machine: int) -> Iterator[Progress]:
+def steps_of(
+    name: str, inputs: Mapping[str, Tensor], parameters: Mapping[str, Any], **machine: int
+) -> Iterator[Progress]:
     """The task as the worker runs it; `machine` is what that adds to the parameters."""
     (step,) = parse_chain({name: dict(parameters)})
     steps: Iterator[Progress] = operators()[name].function(inputs, {}, **machine, **dict(step.parameters))
