@@ -65,4 +65,5 @@ def _moments(levels: Tensor) -> tuple[Tensor, Tensor]:
 def _power(matrix: Tensor, exponent: float) -> Tensor:
     """A power of a symmetric positive matrix."""
     values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values**exponent) @ vectors.T
+    power: Tensor = (vectors * values**exponent) @ vectors.T
+    return power

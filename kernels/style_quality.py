@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernels.backend import F, torch
-from kernels.features import KINDS, load
+from kernels.features import load
+from kernels.features.kinds import KINDS
 from kernels.features.tiled import gram, padded
 
 if TYPE_CHECKING:

@@ -89,7 +89,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """From a worker: the task raised. `kind` is "memory" where that ran out, "refused", "blocked", "disk" or "error"."""
+    """From a worker: the task raised. `kind`: "memory" where that ran out, "refused", "blocked", "disk" or "error"."""
 
     kind: str
     text: str
