@@ -1,0 +1,73 @@
+"""Ways to run the task in this process, and pictures to run it on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kernels.chain import parse_chain
+from kernels.spec import operators
+from kernels.tasks import Progress, Result, State, Steps
+from tests.kernels.hybrids import photograph
+
+PAIRS = (("astronaut", "coffee"), ("chelsea", "rocket"), ("rocket", "astronaut"))
+"""Content and style, photographs of scikit-image."""
+MEMORY = 4 << 30
+
+
+def pair(names: tuple[str, str] = PAIRS[0], height: int = 96, width: int = 96) -> dict[str, Tensor]:
+    content, style = names
+    return {"content": photograph(content, height, width), "style": photograph(style, height, width)}
+
+
+@dataclass
+class Run:
+    """All that a run told, and its result; None if it was broken off."""
+
+    told: list[Progress] = field(default_factory=list)
+    losses: list[dict[str, float]] = field(default_factory=list)
+    snapshots: list[State] = field(default_factory=list)
+    result: Result | None = None
+
+    @property
+    def picture(self) -> Tensor:
+        assert self.result is not None
+        return self.result.picture
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        assert self.result is not None
+        return self.result.record
+
+
+def started(inputs: Mapping[str, Tensor], state: State, memory: int = MEMORY, thrift: int = 0, **p: Any) -> Steps:
+    (step,) = parse_chain({"style_transfer": p})
+    steps: Steps = operators()["style_transfer"].function(
+        inputs, state, memory=memory, thrift=thrift, **dict(step.parameters)
+    )
+    return steps
+
+
+def run(inputs: Mapping[str, Tensor], state: State | None = None, keep: bool = False, **p: Any) -> Run:
+    """The task from a state to its end; with `keep`, a copy of the state at each step."""
+    state = {} if state is None else state
+    steps, found = started(inputs, state, **p), Run()
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            found.result = end.value
+            return found
+        found.told.append(progress)
+        found.losses.append({name: float(loss) for name, loss in progress.losses.items()})
+        if keep:
+            found.snapshots.append(copy.deepcopy(state))
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    return bool(torch.equal(one, other))

@@ -1,0 +1,169 @@
+"""The task from outside: pictures and parameters in, a picture and its record out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from kernels.chain import ChainError, canonical, describe, parse_chain
+from kernels.features.kinds import KINDS, LITE0, RANDOM
+from kernels.style_color import LUMA
+from kernels.style_presets import PRESETS, settings
+from tests.style.runs import PAIRS, pair, run, same
+
+QUICK = {"iterations": 4}
+
+
+@pytest.mark.parametrize("names", PAIRS, ids=["-".join(names) for names in PAIRS])
+def test_more_strength_is_more_style_and_less_content(names: tuple[str, str]) -> None:
+    """By the network that was minimised in, and by one that had no part in it."""
+    records = [run(pair(names), strength=strength, iterations=40).record for strength in (10, 100, 1000, 10_000)]
+    for prefix in ("", "judge_"):
+        style = [record[f"{prefix}style_distance"] for record in records]
+        content = [record[f"{prefix}content_distance"] for record in records]
+        assert style == sorted(style, reverse=True) and len(set(style)) == 4, (prefix, style)
+        assert content == sorted(content) and len(set(content)) == 4, (prefix, content)
+        assert style[0] < 1, "even the least strength brings style over"
+
+
+def test_the_record() -> None:
+    record = run(pair(), **QUICK).record
+    assert record["network"] == LITE0 and record["judge"] == RANDOM
+    assert (record["strength"], record["convention"]) == (PRESETS["painting"].strength, "relative")
+    assert record["memory_estimate"] > 0 and record["content_loss"] > 0 < record["style_loss"]
+
+
+def test_steps_and_shares_are_told() -> None:
+    found = run(pair(height=200, width=150), **QUICK)
+    assert [told.step for told in found.told] == list(range(1, 9)) and {told.steps for told in found.told} == {8}
+    shares = [told.share for told in found.told if told.share is not None]
+    assert shares == sorted(shares) and shares[-1] == 1 and shares[3] == pytest.approx(0.2, abs=0.01)
+    assert list(found.losses[0]) == ["loss", "content_loss", "style_loss"]
+    assert found.losses[3]["loss"] < found.losses[0]["loss"], "within a size the loss falls"
+    assert found.losses[7]["loss"] < found.losses[4]["loss"]
+
+
+def test_previews_have_the_size_of_the_result() -> None:
+    inputs = pair(height=200, width=150)
+    seen = list[tuple[int, ...]]()
+    from tests.style.runs import started
+
+    for progress in started(inputs, {}, **QUICK):
+        seen.append(tuple(progress.preview().shape))
+    assert set(seen) == {(200, 150, 3)}
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_every_preset_works_without_a_vgg(preset: str) -> None:
+    found = run(pair(), preset=preset, **QUICK)
+    assert found.picture.shape == (96, 96, 3) and found.record["convention"] == "relative"
+    assert found.record["strength"] == (PRESETS[preset].strength if preset != "seed" else PRESETS["painting"].strength)
+
+
+def test_the_seed_preset_is_its_program() -> None:
+    """5000 steps of Adam at one size, half white noise, the layers and the strength of the article's program."""
+    chosen = settings("seed", "vgg19", {})
+    assert (chosen.iterations, chosen.noise, chosen.sizes, chosen.optimizer) == (5000, 0.5, 1, "adam")
+    assert (chosen.strength, chosen.convention, chosen.learning_rate) == (500, "seed", 2)
+    assert chosen.content_layers == {"conv4_2": 1}
+    assert chosen.style_layers == {f"conv{scale}_1": 1 for scale in range(1, 6)}
+
+
+def test_luminance_keeps_the_chroma_to_the_last_bit() -> None:
+    inputs = pair(("coffee", "chelsea"), 120, 160)
+    picture, content = (each.numpy().astype(int) for each in (run(inputs, color="luminance").picture, inputs["content"]))
+    assert (np.diff(picture, axis=2) == np.diff(content, axis=2)).all(), "R − G and G − B are the chroma"
+    for found in (chroma(picture), chroma(content)):
+        assert found.shape == (120, 160, 2)
+    assert np.abs(chroma(picture) - chroma(content)).max() <= 1 / 255
+    assert np.abs(picture - content).mean() > 4, "and yet it is another picture"
+
+
+def chroma(picture: np.ndarray) -> np.ndarray:
+    """Cb and Cr on the scale 0..1, ITU-R BT.601."""
+    levels = picture / 255
+    luma = levels @ np.array(LUMA)
+    return np.stack([(levels[..., 2] - luma) / 1.772, (levels[..., 0] - luma) / 1.402], -1)
+
+
+def test_match_gives_the_palette_of_the_content() -> None:
+    inputs = pair(("coffee", "chelsea"), 128, 128)
+    content = inputs["content"]
+
+    def off(picture: Tensor) -> float:
+        return float((picture.float().mean((0, 1)) - content.float().mean((0, 1))).abs().max())
+
+    plain, matched = run(inputs, strength=1000).picture, run(inputs, strength=1000, color="match").picture
+    assert off(matched) < off(plain) / 2
+
+
+@pytest.mark.parametrize(("size", "shape"), [(None, (90, 130, 3)), (65, (45, 65, 3)), (260, (180, 260, 3))])
+def test_size(size: int | None, shape: tuple[int, ...]) -> None:
+    chosen = {} if size is None else {"size": size}
+    assert tuple(run(pair(height=90, width=130), **chosen, **QUICK).picture.shape) == shape
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (33, 17)])
+def test_tiny_pictures(shape: tuple[int, int]) -> None:
+    found = run(pair(height=shape[0], width=shape[1]), **QUICK)
+    assert tuple(found.picture.shape) == (*shape, 3) and all(np.isfinite(loss["loss"]) for loss in found.losses)
+
+
+def test_a_picture_in_its_own_style_and_one_of_a_single_color() -> None:
+    photo = pair()["content"]
+    own = run({"content": photo, "style": photo}, **QUICK)
+    assert (own.picture.int() - photo.int()).abs().float().mean() < 6
+    flat = torch.full((64, 64, 3), 128, dtype=torch.uint8)
+    for inputs in ({"content": flat, "style": photo}, {"content": photo, "style": flat}):
+        for color in ("style", "luminance", "match"):
+            assert torch.isfinite(torch.tensor([loss["loss"] for loss in run(inputs, color=color, **QUICK).losses])).all()
+
+
+def test_noise_is_of_its_seed() -> None:
+    inputs = pair()
+    one, again, other = (run(inputs, noise=0.5, seed=seed, **QUICK).picture for seed in (1, 1, 2))
+    assert same(one, again) and not same(one, other)
+
+
+def test_layers_can_be_chosen() -> None:
+    """Colours alone: with the first layer for style, and little else."""
+    found = run(pair(), style_layers={"stem": 1}, content_layers={"block2": 2, "block7": 0.5}, **QUICK)
+    assert found.record["network"] == LITE0
+    with_vgg_layers = run(pair(height=48, width=48), content_layers={"conv2_1": 1}, style_layers={"conv1_1": 1}, **QUICK)
+    assert with_vgg_layers.record["network"] == RANDOM, "the first that is here and has them"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "where", "what"),
+    [
+        ({"content_layers": {"conv9_9": 1}}, "content_layers", "not known; did you mean conv4_2?"),
+        ({"content_layers": {"block7": 1}, "style_layers": {"conv1_1": 1}}, "style_layers", "conv1_1 is not a layer of"),
+        ({"network": "vgg19", "style_layers": {"stem": 1}}, "style_layers", "stem is not a layer of vgg19; its layers"),
+        ({"style_layers": {"stem": -1}}, "style_layers", "-1 is out of range; give 0–1000"),
+        ({"style_layers": {}}, "style_layers", "nothing stands there; give {name: 0–1000, …}"),
+        ({"style_layers": ["stem"]}, "style_layers", "is not a mapping of names to numbers"),
+        ({"style_layers": 3}, "style_layers", "3 is not a mapping of names to numbers"),
+        ({"network": "vgg16"}, "network", "did you mean vgg19?"),
+        ({"strength": -1}, "strength", "out of range"),
+        ({"color": "match", "noise": 2}, "noise", "out of range"),
+    ],
+)
+def test_faults_say_where_and_what(parameters: dict[str, object], where: str, what: str) -> None:
+    with pytest.raises(ChainError) as caught:
+        parse_chain({"style_transfer": parameters})
+    (fault,) = caught.value.faults
+    assert fault.path[-1] == where and what in f"{fault.problem}; {fault.remedy}"
+
+
+def test_layers_survive_being_written_down() -> None:
+    """As the ledger and the message to a worker hold a chain."""
+    chain = parse_chain({"style_transfer": {"style_layers": {"block4": 2, "stem": 0.5}}})
+    assert parse_chain(__import__("json").loads(canonical(chain))) == chain
+    assert "style_layers: {stem: 0.5, block4: 2}" in describe(chain)
+
+
+def test_defaults_of_the_networks_are_their_layers() -> None:
+    for kind in KINDS.values():
+        assert set(kind.content) | set(kind.style) <= set(kind.layers)
