@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -17,10 +19,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon import cli
+
 REPOSITORY = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
 MOSAIC = "[mosaic: {block: 16}]"
 COMPARED = "[mosaic: {block: 8}, psnr]"
+PSNR = "[psnr]"
 STUDY = "[pool_upsample_psnr: {scales: [1, 2, 4], size: 32}]"
 Pixels = NDArray[np.uint8]
 
@@ -120,9 +125,13 @@ class Box:
     def once(self, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         return self.darkroom("run", "--once", check=check)
 
-    def start(self, *words: str, ready: bool = True, **environment: str) -> Daemon:
-        """Start the daemon; `words` are further words of its command line."""
-        daemon = Daemon(self.command("run", *words), self.folder, self.environment | environment)
+    def start(self, *words: str, ready: bool = True, before: str = "", **environment: str) -> Daemon:
+        """Start the daemon; `words` are further words of its command line, `before` is Python that it runs first."""
+        command = self.command("run", *words)
+        if before:
+            main = "import sys; from daemon.cli import main; sys.exit(main(sys.argv[1:]))"
+            command = [sys.executable, "-c", f"{before}\n{main}", "run", *words]
+        daemon = Daemon(command, self.folder, self.environment | environment)
         self._daemons.append(daemon)
         if ready:
             daemon.wait_ready()
@@ -143,8 +152,25 @@ class Box:
         return read(self.folder / name)
 
     def jobs(self, *words: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.darkroom("jobs", "--json", *words).stdout)
+        """What `darkroom jobs --json` says."""
+        found: list[dict[str, Any]] = json.loads(self._answer("jobs", "--json", *words))
         return found
+
+    def _answer(self, *words: str) -> str:
+        """The answer of a command that only reads, from the same `main` in this process.
+
+        Nearly every test asks what became of its jobs, many again and again until it is so; starting Python and
+        loading darkroom takes fifty times as long as the answer. Steps that this process does not know (toys, a copy
+        of the kernels in the box) need a process of their own.
+        """
+        if self.environment.get("PYTHONPATH") != str(REPOSITORY) or (self.folder / "kernels").exists():
+            return self.darkroom(*words).stdout
+        said, complained = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+            status = cli.main([*words, "-c", str(self.folder / "config.yaml")])
+        answer, complaint = (file.buffer.getvalue().decode() for file in (said, complained))
+        assert status == cli.OK, f"{words}: {status}\n{answer}\n{complaint}"
+        return str(answer)
 
     def states(self) -> dict[str, str]:
         """The newest state of each source, by name."""

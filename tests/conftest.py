@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +16,8 @@ import yaml
 from skimage import data
 
 from export.store import GraphStore
-from kernels.chain import parse_chain
-from tests.box import COMPARED, MOSAIC, STUDY, Box, Pixels
+from kernels.chain import canonical, parse_chain
+from tests.box import COMPARED, MOSAIC, PSNR, STUDY, Box, Pixels
 
 # Before anything loads PyTorch. Threads that wait for each other sleep: two processes of tests on two cores that spin
 # instead take a quarter longer (2:07 against 1:43 for the exporter's and the hybrid's tests).
@@ -35,15 +37,45 @@ def small(photograph: Pixels) -> Pixels:
 
 
 @pytest.fixture(scope="session")
-def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the graphs that most tests use, built once; pytest's processes share it."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that pytest's processes share: what takes long to make is made in it, under a lock, by one of them."""
     folder = tmp_path_factory.getbasetemp()
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # in each of its processes; absent where there is only one
-    store = GraphStore(folder.parent / f"graphs-{run}" if run else folder / "graphs")
-    chains = [parse_chain(yaml.safe_load(steps)) for steps in (MOSAIC, COMPARED, STUDY)]
+    folder = folder.parent / f"shared-{run}" if run else folder / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def graphs(shared: Path) -> Path:
+    """A store with the graphs that most tests use, built once. A box copies it: nobody adds to it later."""
+    store = GraphStore(shared / "graphs")
+    chains = [parse_chain(yaml.safe_load(steps)) for steps in (MOSAIC, COMPARED, STUDY, PSNR)]
     with ThreadPoolExecutor(len(chains)) as pool:
         list(pool.map(store.ensure, chains))
     return store.directory
+
+
+@pytest.fixture(scope="session")
+def exported(shared: Path) -> Callable[[object], Path]:
+    """The graph of a chain, given as `steps:` is, by this process's exporter; each is exported once.
+
+    Not from a store: that starts a process, which loads torch and compares the graph with it.
+    """
+    (folder := shared / "exported").mkdir(exist_ok=True)
+
+    def export(steps: object) -> Path:
+        from export.graph import export_onnx  # most tests need no torch
+
+        chain = parse_chain(steps)
+        path = folder / f"{hashlib.sha256(canonical(chain).encode()).hexdigest()}.onnx"
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():  # it is written as a whole, at the end
+                export_onnx(chain, path)
+        return path
+
+    return export
 
 
 @pytest.fixture

@@ -199,6 +199,7 @@ def test_status_after_a_kill_says_that_nothing_runs(box: Box) -> None:
 
 def test_jobs(worked: Box) -> None:
     assert [job["id"] for job in worked.jobs()] == [3, 2, 1]
+    assert json.loads(worked.darkroom("jobs", "--json").stdout) == worked.jobs(), "as in a process of its own"
     assert [job["id"] for job in worked.jobs("--state", "failed")] == [2]
     assert [job["id"] for job in worked.jobs("--limit", "2")] == [3, 2]
     assert len(worked.jobs("--rule", "mosaic")) == 3 and worked.jobs("--state", "waiting") == []

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
-from export.graph import INPUT, export_onnx
+from export.graph import INPUT
 from export.parity import measure, open_session
 from kernels.chain import Chain, parse_chain
 from kernels.measuring import Finding, decibels, output_name
@@ -40,11 +40,9 @@ def chain() -> Chain:
 
 
 @pytest.fixture(scope="session")
-def graph(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def graph(exported: Callable[[object], Path]) -> Path:
     """The graph of the study as it is by default."""
-    path = tmp_path_factory.mktemp("study") / "study.onnx"
-    export_onnx(chain, path)
-    return path
+    return exported(STEP)
 
 
 @pytest.fixture(scope="session")

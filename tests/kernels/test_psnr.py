@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
-from export.graph import INPUT, OUTPUT, export_onnx, output_names
+from export.graph import INPUT, OUTPUT, output_names
 from export.parity import open_session
 from kernels.chain import Chain, parse_chain
 from kernels.measuring import decibels, finding, makes_pictures, series_of
@@ -34,12 +35,10 @@ def chain() -> Chain:
 
 
 @pytest.fixture(scope="module")
-def outputs(chain: Chain, pictures: Bytes, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+def outputs(chain: Chain, pictures: Bytes, exported: Callable[[object], Path]) -> Mapping[str, Any]:
     """What the exported graph gives for the photographs, in one batch."""
-    path = tmp_path_factory.mktemp("psnr") / "graph.onnx"
-    export_onnx(chain, path)
     names = output_names(chain)
-    return dict(zip(names, open_session(path).run(names, {INPUT: pictures}), strict=True))
+    return dict(zip(names, open_session(exported(STEPS)).run(names, {INPUT: pictures}), strict=True))
 
 
 def test_each_is_that_of_the_bytes_written_at_its_place(

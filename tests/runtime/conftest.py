@@ -17,13 +17,13 @@ def mosaic(graphs: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def measuring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def measuring(graphs: Path) -> Path:
     """A graph that gives numbers and no pictures."""
-    return GraphStore(tmp_path_factory.mktemp("measuring")).ensure(parse_chain("psnr"))
+    return GraphStore(graphs).ensure(parse_chain("psnr"))
 
 
 @pytest.fixture(scope="session")
-def pooling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pooling(shared: Path) -> Path:
     """A graph that computes in float32."""
     steps = ["grayscale", {"pool_upsample": {"scale": 8}}]
-    return GraphStore(tmp_path_factory.mktemp("pooling")).ensure(parse_chain(steps))
+    return GraphStore(shared / "pooling").ensure(parse_chain(steps))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -37,11 +36,9 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def mosaic_graph(tmp_path_factory: pytest.TempPathFactory, packages: dict[str, str]) -> Path:
-    """A store with the graph of `mosaic: {block: 16}` for that copy, built once; pytest's processes share it."""
-    folder = tmp_path_factory.getbasetemp()
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    store = folder.parent / f"task-graphs-{run}" if run else folder / "task-graphs"
+def mosaic_graph(shared: Path, packages: dict[str, str]) -> Path:
+    """A store with the graph of `mosaic: {block: 16}` for that copy, built once."""
+    store = shared / "task-graphs"
     subprocess.run([sys.executable, "-P", "-c", BUILD, str(store)], env=packages, check=True, timeout=120)
     return store
 
