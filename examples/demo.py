@@ -26,10 +26,13 @@ def photographs() -> Iterator[tuple[str, Image.Image]]:
 
 
 def drop(config: Config) -> None:
-    """Save the photographs in every watched folder; a rule with several inputs gets one for each, named as it wants."""
+    """Save the photographs in every watched folder; a rule with several inputs gets one for each, named as it wants.
+
+    Where but one of the inputs varies, every photograph is one.
+    """
     for rule in config.rules:
         varying = [item.pattern.text for item in rule.inputs if item.pattern is not None]
-        names = [text.replace("{key}", "portrait").replace("*", "jpg") for text in varying]
+        names = [text.replace("{key}", "portrait").replace("*", "jpg") for text in varying if len(varying) > 1]
         for folder in rule.watch:
             for number, (name, picture) in enumerate(photographs()):
                 if not names:

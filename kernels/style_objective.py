@@ -22,6 +22,8 @@ from kernels.tiles import Tile
 if TYPE_CHECKING:
     from torch import Tensor
 
+EVEN = 1000
+"""The strength at which, in the convention `relative`, content and style count alike."""
 CONVENTIONS = ("relative", "paper", "seed")
 NONE = 1e-12
 """A sum of squares below this is a layer's that answers nothing anywhere."""
@@ -33,7 +35,7 @@ class Recipe:
 
     `paper` is the paper's, over features as they are. `seed` divides each content term by √(N·M), as the program of
     the article this step comes from does. `relative` divides every term by what its target alone would be worth, so
-    that the numbers mean the same for each network, picture and size; style then counts in per cent.
+    that the numbers mean the same for each network, picture and size; at a strength of 1000 the two count alike.
     """
 
     strength: float
@@ -46,6 +48,11 @@ class Recipe:
     def layers(self) -> frozenset[str]:
         """All that are looked at."""
         return frozenset(self.content) | frozenset(self.style)
+
+    @property
+    def style_share(self) -> float:
+        """What part of the whole style is, 0..1, where the convention makes the two terms comparable; otherwise 1."""
+        return self.strength / (self.strength + EVEN) if self.convention == "relative" else 1.0
 
     def content_factor(self, name: str, target: Tensor) -> float:
         """What a layer's content term is multiplied by, for these target features."""
@@ -60,7 +67,7 @@ class Recipe:
         """What a layer's style term is multiplied by, for this target Gram matrix."""
         if self.convention != "relative":
             return self.style[name]
-        return self.style[name] * 0.01 / max(NONE, float(style_loss(torch.zeros_like(target), target)))
+        return self.style[name] / EVEN / max(NONE, float(style_loss(torch.zeros_like(target), target)))
 
 
 class Objective:
@@ -99,13 +106,19 @@ class Objective:
         grams = tiled.added(parts, self._style)
         content, gradient = 0.0, torch.zeros_like(canvas)
         for tile in tiled.tiles:
-            part, layers = alone or tiled.look(canvas, tile)
-            content += self._content_term(layers, tile)
-            slopes = [self._slope(layers, name, tile, grams) for name in layers]
-            (found,) = torch.autograd.grad(list(layers.values()), part, slopes)
-            gradient[:, tile.rows.seen, tile.columns.seen] += found
+            content += self._back(alone or tiled.look(canvas, tile), tile, grams, gradient)
         style = sum(factor * float(style_loss(grams[name], self._grams[name])) for name, factor in self._style.items())
         return content, style, gradient
+
+    def _back(
+        self, look: tuple[Tensor, dict[str, Tensor]], tile: Tile, grams: Mapping[str, Tensor], gradient: Tensor
+    ) -> float:
+        """The content term of one tile; its part of the gradient is added to that of the whole."""
+        part, layers = look
+        slopes = [self._slope(layers, name, tile, grams) for name in layers]
+        (found,) = torch.autograd.grad(list(layers.values()), part, slopes)
+        gradient[:, tile.rows.seen, tile.columns.seen] += found
+        return self._content_term(layers, tile)
 
     def _content_term(self, layers: Mapping[str, Tensor], tile: Tile) -> float:
         return sum(

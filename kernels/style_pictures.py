@@ -50,6 +50,12 @@ class Pictures:
             return matched_luminance(luminance(levels), content)
         return matched_colors(levels, content) if self.color == "match" else levels
 
+    def recolored(self, content: Tensor, style: Tensor, share: float) -> Tensor:
+        """Levels of the content, the share of the way towards the colours of the style; grey ones have none."""
+        if share == 0 or self.channels == 1:
+            return content
+        return (content + share * (matched_colors(content, style) - content)).clamp_(0, 255)
+
     def preview(self, x: Tensor) -> Tensor:
         """The result as it would be now, at its full size."""
         height, width, _ = self.content.shape

@@ -18,7 +18,11 @@ LARGEST_STATE = 512 << 20
 """Bytes of L-BFGS's vectors at most, where the choice is ours: all of them go to disk with each checkpoint."""
 TILES = (2048, 1536, 1024, 768, 512, 384)
 """Sides in pixels, with the halo."""
+ALIGNED = 32
+"""Pixels: no network's stride is larger, so a picture that is padded to it still is one tile."""
 FLOAT = 4
+HOLES = 1.1
+"""A heap has some: measured, see docs/performance.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,12 @@ class Costs:
         """Bytes at the peak."""
         pixels, plane = height * width, FLOAT * self.channels
         seen = pixels if max(height, width) <= side else min(pixels, side * side)
-        return int(self.fixed + pixels * (vectors(history) * plane + self.features) + seen * self.pixel)
+        return int(self.fixed + pixels * (vectors(history) * plane + self.features) + HOLES * seen * self.pixel)
 
 
 def vectors(history: int) -> int:
     """Tensors as large as the picture that an optimiser and an evaluation hold at their busiest."""
-    return 2 * history + 8 if history else 9
+    return 2 * history + 14 if history else 14
 
 
 def sizes(height: int, width: int, count: int | None) -> list[tuple[int, int]]:
@@ -86,7 +90,7 @@ def _planned(height: int, width: int, steps: int, costs: Costs, optimizer: str, 
 
 def _ways(height: int, width: int, costs: Costs, optimizer: str) -> Iterator[tuple[int, int]]:
     """Histories and sides of tiles, the best first: a shorter memory costs less than smaller tiles do."""
-    whole = max(height, width)
+    whole = ALIGNED * math.ceil(max(height, width) / ALIGNED)
     sides = [whole, *(side for side in TILES if side < whole)]
     vector = FLOAT * costs.channels * height * width
     histories = [

@@ -21,6 +21,7 @@ class Settings:
 
     strength: float
     convention: str
+    palette: float
     noise: float
     iterations: int
     sizes: int | None
@@ -32,12 +33,12 @@ class Settings:
 
 
 PAINTING = Settings(
-    strength=200, convention="relative", noise=0, iterations=50, sizes=None, optimizer="auto", learning_rate=4,
-    total_variation=20,
+    strength=1000, convention="relative", palette=1, noise=0, iterations=50, sizes=None, optimizer="auto",
+    learning_rate=4, total_variation=20,
 )  # fmt: skip
-PHOTO = replace(PAINTING, strength=50)
+PHOTO = replace(PAINTING, strength=3000, total_variation=50)
 SEED = Settings(
-    strength=500, convention="seed", noise=0.5, iterations=5000, sizes=1, optimizer="adam", learning_rate=2,
+    strength=500, convention="seed", palette=0, noise=0.5, iterations=5000, sizes=1, optimizer="adam", learning_rate=2,
     total_variation=0,
 )  # fmt: skip
 PRESETS = {"painting": PAINTING, "photo": PHOTO, "seed": SEED}

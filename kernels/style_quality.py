@@ -1,11 +1,14 @@
 """How much of the style has come over and how much of the content is left, in numbers that mean the same everywhere.
 
-Style distance: ‖G(x) − G(s)‖² / ‖G(c) − G(s)‖², the mean over layers: 1 is where the photograph begins, 0 is the style
-picture. Content distance: ‖F(x) − F(c)‖² / ‖F(s) − F(c)‖²: 0 is the photograph, 1 as far from it as the style picture.
+Style distance: ‖G(x) − G(s)‖² / ‖G(c) − G(s)‖²: 1 is where the photograph begins, 0 is the style picture. Content
+distance: ‖F(x) − F(c)‖² / ‖F(s) − F(c)‖²: 0 is the photograph, 1 as far from it as the style picture. Over several
+layers both are sums, each layer in units of its target's own size: one in which the pictures hardly differ would
+otherwise decide alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from kernels.backend import F, torch
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 SIDE = 256
 """Pixels of the longer side at which it is measured, so that it costs about a second."""
+
+NOTHING = 1e-12
+"""A sum of squares below this is a layer's that answers nothing anywhere."""
 
 
 def distances(network: str, result: Tensor, content: Tensor, style: Tensor) -> tuple[float, float]:
@@ -42,15 +48,19 @@ def distances(network: str, result: Tensor, content: Tensor, style: Tensor) -> t
     grams = [
         {name: gram(layers[name]) / layers[name][0].numel() for name in kind.style} for layers in (made, painted, photo)
     ]
-    of_style = [_ratio(*(each[name] for each in grams)) for name in kind.style]
-    of_content = [_ratio(made[name], photo[name], stretched[name]) for name in kind.content]
-    return sum(of_style) / len(of_style), sum(of_content) / len(of_content)
+    return _ratio(kind.style, *grams), _ratio(kind.content, made, photo, stretched)
 
 
-def _ratio(found: Tensor, aim: Tensor, start: Tensor) -> float:
-    """How far `found` is from the aim, as a share of how far `start` is; 0 if even that is there."""
-    whole = float((start - aim).double().square().sum())
-    return float((found - aim).double().square().sum()) / whole if whole else 0.0
+def _ratio(
+    names: Collection[str], found: Mapping[str, Tensor], aim: Mapping[str, Tensor], start: Mapping[str, Tensor]
+) -> float:
+    """How far `found` is from the aim, as a share of how far `start` is; 0 where even that is there."""
+    far = sum(_apart(start[name], aim[name]) for name in names)
+    return sum(_apart(found[name], aim[name]) for name in names) / far if far else 0.0
+
+
+def _apart(one: Tensor, aim: Tensor) -> float:
+    return float((one - aim).double().square().sum() / aim.double().square().sum().clamp(min=NOTHING))
 
 
 def _within(picture: Tensor) -> tuple[int, int]:

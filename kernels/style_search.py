@@ -30,7 +30,9 @@ FIRST_MOVE = 4.0
 class Search:
     """What is looked for, by which loss in which network, size by size. `rate` is Adam's, in levels.
 
-    It begins with the content and a share `noise` of white noise, made from `seed`.
+    It begins with the content, its colours moved towards those of the style by the share `palette`: where a pixel is as
+    bright as the network can tell it has no gradient, and would keep its colour. Then comes a share `noise` of white
+    noise, made from `seed`.
     """
 
     pictures: Pictures
@@ -38,6 +40,7 @@ class Search:
     trunk: Trunk
     sizes: Sequence[Size]
     rate: float
+    palette: float
     noise: float
     seed: int
 
@@ -71,18 +74,18 @@ class _Descent:
     def __init__(self, wanted: Search, size: Size, state: State) -> None:
         self._wanted, self._size = wanted, size
         content = wanted.pictures.content_at(size.height, size.width)
-        grams = remembered_grams(
-            wanted.trunk, wanted.pictures.style_for(content), tuple(wanted.recipe.style), size.side
-        )
+        style = wanted.pictures.style_for(content)
+        grams = remembered_grams(wanted.trunk, style, tuple(wanted.recipe.style), size.side)
         self._objective = Objective(wanted.trunk, wanted.recipe, content, grams, size.side)
         if state["solver"] is None:
-            state.update(solver=self._begun(state["x"], content), x=None)
+            state.update(solver=self._begun(state["x"], content, style), x=None)
         self._solver: State = state["solver"]
 
-    def _begun(self, before: Tensor | None, content: Tensor) -> State:
+    def _begun(self, before: Tensor | None, content: Tensor, style: Tensor) -> State:
         """A solver at the result of the size before, or where there is none at the very start."""
         if before is None:
-            x = with_noise(content, self._wanted.noise, self._wanted.seed)
+            painted = self._wanted.pictures.recolored(content, style, self._wanted.palette)
+            x = with_noise(painted, self._wanted.noise, self._wanted.seed)
         else:
             x = enlarged(before, self._size.height, self._size.width, "bicubic").clamp(0, 255)
         point = self._objective(x)

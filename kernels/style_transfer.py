@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LAYERS = (*VGG19_LAYERS, *LITE0_LAYERS)
+OWN = 160 << 20
+"""Bytes that PyTorch takes for itself at the first convolutions, and the network that judges the result."""
 SAVINGS = ("half of the memory that was free", "a quarter of the memory that was free")
 
 
@@ -65,6 +67,7 @@ def _names(pairs: Any) -> Iterator[str]:
     size=Integer(None, low=16, high=16384, unit="px", doc="longer side of the result; by default the content's"),
     iterations=Integer(None, low=1, high=100_000, unit="steps", doc="at each size, from coarse to fine"),
     sizes=Integer(None, low=1, high=12, doc="how many sizes, each twice the one before; by default from 96 px on"),
+    palette=Number(None, low=0, high=1, doc="how far it begins with the style's colours, times its share"),
     noise=Number(None, low=0, high=1, doc="share of white noise in the picture it begins with; the rest is content"),
     seed=Integer(0, low=0, high=2**31 - 1, doc="of the noise"),
     total_variation=Number(None, low=0, high=1e9, doc="weight of the difference between neighbours; more is smoother"),
@@ -104,7 +107,9 @@ def style_transfer(
     if state["plan"] is None:
         state["plan"] = [asdict(each) for each in _plan(pictures, trunk, recipe, chosen, memory >> thrift)]
     planned = [Size(**each) for each in state["plan"]]
-    wanted = Search(pictures, recipe, trunk, planned, chosen.learning_rate, chosen.noise, seed)
+    wanted = Search(
+        pictures, recipe, trunk, planned, chosen.learning_rate, chosen.palette * recipe.style_share, chosen.noise, seed
+    )
     picture = yield from search(wanted, state["search"])
     return Result(picture, _record(picture, pictures, name, chosen, state))
 
@@ -130,7 +135,7 @@ def _plan(pictures: Pictures, trunk: Trunk, recipe: Recipe, chosen: Settings, me
     costs = Costs(
         pixel=footprint.there_and_back,
         features=sum(footprint.layers[name] for name in recipe.content),
-        fixed=pictures.content.nbytes + pictures.style.nbytes,
+        fixed=OWN + footprint.weights + pictures.content.nbytes + pictures.style.nbytes,
         channels=pictures.channels,
     )
     return plan(sizes(height, width, chosen.sizes), chosen.iterations, costs, chosen.optimizer, memory)

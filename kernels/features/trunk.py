@@ -30,8 +30,9 @@ Stages: TypeAlias = Sequence[Stage]
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Bytes a pixel: for the way there and back, and for each layer by name."""
+    """Bytes: those of the weights, and for a pixel on the way there and back, and of each layer by name."""
 
+    weights: int
     there_and_back: float
     layers: Mapping[str, float]
 
@@ -86,17 +87,18 @@ class Trunk:
         There and back that is what is kept for the way back, and the largest answer twice: on its way each gradient
         stands beside the one it is made of.
         """
-        side, kept = PROBE * self.stride, dict[int, int]()
+        side, kept, weights = PROBE * self.stride, dict[int, int](), dict[int, int]()
 
         def keep(tensor: Tensor) -> Tensor:
-            if tensor.ndim == 4 and tensor.shape[0] == 1:  # an answer; weights are there anyhow
-                kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+            answer = tensor.ndim == 4 and tensor.shape[0] == 1
+            (kept if answer else weights)[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             layers = self(torch.zeros(3, side, side, device=device, requires_grad=True))
         sizes = {name: layer.nbytes / side**2 for name, layer in layers.items()}
-        return Footprint((sum(kept.values()) + 2 * max(kept.values())) / side**2, sizes)
+        there_and_back = (sum(kept.values()) + 2 * max(kept.values())) / side**2
+        return Footprint(sum(weights.values()), there_and_back, sizes)
 
 
 def convolved(

@@ -121,7 +121,7 @@ def loss(
         n, m, own = found[name].shape[0], found[name][0].size, aims[name][0].size
         grams[name], aim = gram(found[name]), gram(aims[name]) * (m / own)
         off = grams[name] - aim
-        factor = weight * (0.04 * n**2 * m**2 / (aim**2).sum() if convention == "relative" else 1.0)
+        factor = weight * (0.004 * n**2 * m**2 / (aim**2).sum() if convention == "relative" else 1.0)
         style += factor * (off**2).sum() / (4 * n**2 * m**2)
         flat = found[name].reshape(n, -1)
         slopes[name] += strength * factor * (off @ flat).reshape(found[name].shape) / (n**2 * m**2)

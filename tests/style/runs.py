@@ -7,22 +7,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from kernels.chain import parse_chain
 from kernels.spec import operators
 from kernels.tasks import Progress, Result, State, Steps
+from tests.box import REPOSITORY
 from tests.kernels.hybrids import photograph
 
-PAIRS = (("astronaut", "coffee"), ("chelsea", "rocket"), ("rocket", "astronaut"))
-"""Content and style, photographs of scikit-image."""
+PAIRS = (("astronaut", "coffee"), ("chelsea", "night"), ("rocket", "astronaut"))
+"""Content and style: photographs of scikit-image, and the painting that is shipped."""
 MEMORY = 4 << 30
 
 
 def pair(names: tuple[str, str] = PAIRS[0], height: int = 96, width: int = 96) -> dict[str, Tensor]:
-    content, style = names
-    return {"content": photograph(content, height, width), "style": photograph(style, height, width)}
+    content, style = (shipped(height, width) if name == "night" else photograph(name, height, width) for name in names)
+    return {"content": content, "style": style}
+
+
+def shipped(height: int, width: int) -> Tensor:
+    """The style picture of the shipped config.yaml, stretched to a size."""
+    with Image.open(REPOSITORY / "examples" / "night.jpg") as picture:
+        return torch.from_numpy(np.array(picture.resize((width, height), Image.Resampling.LANCZOS)))
 
 
 @dataclass

