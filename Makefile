@@ -31,6 +31,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.study
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.hybrid
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.tasks
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.style
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -20,38 +20,23 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import skimage.data
 import torch
 import yaml
-from PIL import Image
 from torch import Tensor
 
+from benchmarks.measured import Timed, peak_memory, square, steps_of, timed
 from benchmarks.throughput import cores
 from daemon.allocator import keep_pages
-from kernels.chain import parse_chain
 from kernels.gaussian import gaussian_taps
-from kernels.spec import operators
-from kernels.tasks import Progress, Result
 
 PAIRS = (("astronaut", "chelsea"), ("coffee", "rocket"))
 WEIGHTS = (0.1, 0.3, 1.0)
 SIDE = 512
 FEW = 7  # steps of lbfgs that leave the picture smooth; see docs/hybrid.md
-
-
-def square(name: str, side: int) -> Tensor:
-    """A photograph of scikit-image, its middle cut out and resized: uint8 side×side×3."""
-    picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
-    short, (width, height) = min(picture.size), picture.size
-    left, top = (width - short) // 2, (height - short) // 2
-    middle = picture.crop((left, top, left + short, top + short))
-    return torch.from_numpy(np.array(middle.resize((side, side), Image.Resampling.LANCZOS)))
 
 
 def inputs(names: tuple[str, str], side: int) -> dict[str, Tensor]:
@@ -83,37 +68,9 @@ def recipe(pair: Mapping[str, Tensor], near_weight: float) -> float:
         return float(loss())
 
 
-def task(pair: Mapping[str, Tensor], thrift: int, **parameters: Any) -> Iterator[Progress]:
-    """The task as the worker runs it."""
-    (step,) = parse_chain({"hybrid": parameters})
-    steps: Iterator[Progress] = operators()["hybrid"].function(pair, {}, thrift=thrift, **dict(step.parameters))
-    return steps
-
-
-@dataclass
-class Timed:
-    """A run: each step's loss and the seconds it was told after, and the result."""
-
-    result: Result
-    losses: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def until(self, loss: float) -> float:
-        """Seconds until a loss was reached; +∞ if it never was."""
-        reached = (s for s, told in zip(self.seconds, self.losses, strict=True) if told <= loss)
-        return next(reached, float("inf"))
-
-
-def timed(pair: Mapping[str, Tensor], *, thrift: int = 0, **parameters: Any) -> Timed:
+def hybrid(pair: Mapping[str, Tensor], thrift: int = 0, **parameters: Any) -> Timed:
     """The task from start to end."""
-    begun, steps = time.perf_counter(), task(pair, thrift, **parameters)
-    losses, seconds = list[float](), list[float]()
-    while True:
-        try:
-            losses.append(float(next(steps).losses["loss"]))
-        except StopIteration as end:
-            return Timed(end.value, losses, seconds)
-        seconds.append(time.perf_counter() - begun)
+    return timed(steps_of("hybrid", pair, parameters, thrift=thrift))
 
 
 def compare(names: tuple[str, str], rounds: int) -> None:
@@ -125,12 +82,12 @@ def compare(names: tuple[str, str], rounds: int) -> None:
             begun = time.perf_counter()
             recipe(pair, weight)
             outside.append(time.perf_counter() - begun)
-            descent = timed(pair, near_weight=weight, optimizer="gradient_descent")
+            descent = hybrid(pair, near_weight=weight, optimizer="gradient_descent")
             plain.append(descent.seconds[-1])
-            found = timed(pair, near_weight=weight)
-            ours.append(found.until(descent.result.record["loss"]))  # type: ignore[arg-type]
-        few = timed(pair, near_weight=weight, steps=FEW)
-        rows.append(_row(weight, outside, plain, ours, descent.result, found.result, few.result))
+            found = hybrid(pair, near_weight=weight)
+            ours.append(found.until(descent.record["loss"]))
+        few = hybrid(pair, near_weight=weight, steps=FEW)
+        rows.append(_row(weight, outside, plain, ours, descent, found, few))
     print(f"\n{names[0]} near, {names[1]} from afar, {SIDE}×{SIDE}, median of {rounds} rounds\n")
     print("| near_weight | recipe s | descent s | lbfgs to that loss, ms | speed over recipe | over descent |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -140,11 +97,11 @@ def compare(names: tuple[str, str], rounds: int) -> None:
     print("\n".join(row.split("\n")[1] for row in rows))
 
 
-def _row(weight: float, outside: list[float], plain: list[float], ours: list[float], *results: Result) -> str:
+def _row(weight: float, outside: list[float], plain: list[float], ours: list[float], *runs: Timed) -> str:
     over = [statistics.median(a / b for a, b in zip(times, ours, strict=True)) for times in (outside, plain)]
     first = [f"{statistics.median(outside):.2f}", f"{statistics.median(plain):.2f}"]
     first += [f"{1000 * statistics.median(ours):.0f}", *(f"**{ratio:.0f}**" for ratio in over)]
-    descent, found, few = (dict[str, Any](result.record) for result in results)
+    descent, found, few = (run.record for run in runs)
     shares = [f"{100 * (record['loss'] / descent['loss'] - 1):+.1f} %" for record in (found, few)]
     second = [f"{descent['loss']:,.0f}", f"**{shares[0]}** ({found['steps']})", shares[1]]
     for name, digits in (("near_correlation", 2), ("far_psnr", 1)):
@@ -152,20 +109,14 @@ def _row(weight: float, outside: list[float], plain: list[float], ours: list[flo
     return "\n".join(f"| {weight} | {' | '.join(cells)} |" for cells in (first, second))
 
 
-def peak_memory() -> float:
-    """The most resident memory this program has had, in MiB. Not ru_maxrss: that includes its parent's at the fork."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-
-
 def large(side: int, thrift: int, parameters: Mapping[str, Any]) -> None:
     """One large hybrid in this process: its time, its slowest step, and the peak memory with all libraries."""
     pair = inputs(PAIRS[0], side)
     idle = peak_memory()
-    found = timed(pair, thrift=thrift, **parameters)
+    found = hybrid(pair, thrift, **parameters)
     peak = peak_memory()
     gaps = np.diff([0.0, *found.seconds])
-    print(f"\n{side}×{side}: {found.seconds[-1]:.1f} s, {found.result.record['steps']} steps over all strips,")
+    print(f"\n{side}×{side}: {found.seconds[-1]:.1f} s, {found.record['steps']} steps over all strips,")
     print(f"the slowest {gaps.max():.2f} s; peak memory {peak:.0f} MiB, of which {idle:.0f} before it began")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HALO = 96
-"""Pixels that a tile sees around its own; see docs/decisions/018-style-in-tiles.md for what is left out by that."""
+"""Pixels that a tile sees around its own; see docs/decisions/017-style-in-tiles.md for what is left out by that."""
 
 
 class Tiled:

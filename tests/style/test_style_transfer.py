@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kernels.chain import ChainError, canonical, describe, parse_chain
-from kernels.features.kinds import KINDS, LITE0, RANDOM
+from kernels.features.kinds import LITE0, RANDOM
 from kernels.style_color import LUMA
 from kernels.style_presets import PRESETS, settings
 from tests.style.runs import PAIRS, pair, run, same, started
@@ -179,8 +179,3 @@ def test_layers_survive_being_written_down() -> None:
     chain = parse_chain({"style_transfer": {"style_layers": {"block4": 2, "stem": 0.5}}})
     assert parse_chain(json.loads(canonical(chain))) == chain
     assert "style_layers: {stem: 0.5, block4: 2}" in describe(chain)
-
-
-def test_defaults_of_the_networks_are_their_layers() -> None:
-    for kind in KINDS.values():
-        assert set(kind.content) | set(kind.style) <= set(kind.layers)
