@@ -93,8 +93,7 @@ def recipe(pictures: Mapping[str, Tensor], steps: int) -> Steps:
             loss = loss + (layers[name] - targets[name]).square().sum() / targets[name].square().sum()
         for name, found in grams(layers).items():
             loss = loss + STRENGTH / EVEN * (found - aims[name]).square().sum() / aims[name].square().sum()
-        optimizer.zero_grad()
-        loss.backward()
+        (x.grad,) = torch.autograd.grad(loss, [x])
         optimizer.step()
         yield Progress(step, steps, {"loss": loss.detach()}, x.detach)
     return Result(x.detach())
