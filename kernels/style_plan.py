@@ -9,6 +9,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kernels.features.tiled import HALO
+from kernels.tiles import tiles
+
 OPTIMIZERS = ("auto", "lbfgs", "adam")
 SMALLEST = 96
 """Pixels of the longer side below which no coarser size is begun with."""
@@ -45,17 +48,20 @@ class Size:
 @dataclass(frozen=True, slots=True)
 class Costs:
     """What counts, in bytes: `pixel` for the network there and back and `features` for the content's layers, both for
-    each pixel; `fixed` for the pictures at their own sizes. `channels` of the picture sought: 3, or 1 if it is grey."""
+    each pixel; `fixed` for the pictures at their own sizes. `channels` of the picture sought: 3, or 1 if it is grey;
+    `stride` is the network's."""
 
     pixel: float
     features: float
     fixed: int
     channels: int
+    stride: int
 
     def of(self, height: int, width: int, history: int, side: int) -> int:
         """Bytes at the peak."""
         pixels, plane = height * width, FLOAT * self.channels
-        seen = pixels if max(height, width) <= side else min(pixels, side * side)
+        rows, columns = (self.stride * math.ceil(length / self.stride) for length in (height, width))
+        seen = max(tile.seen for tile in tiles(rows, columns, side=side, halo=HALO, stride=self.stride))
         return int(self.fixed + pixels * (vectors(history) * plane + self.features) + HOLES * seen * self.pixel)
 
 
@@ -71,17 +77,25 @@ def sizes(height: int, width: int, count: int | None) -> list[tuple[int, int]]:
     return [(max(1, round(height / 2**n)), max(1, round(width / 2**n))) for n in reversed(range(count))]
 
 
-def plan(pixels: list[tuple[int, int]], steps: int, costs: Costs, optimizer: str, memory: int) -> list[Size]:
-    """How each size is done within `memory` bytes. Raises MemoryError where that cannot be."""
-    return [_planned(height, width, steps, costs, optimizer, memory) for height, width in pixels]
+def plan(
+    pixels: list[tuple[int, int]], steps: int, costs: Costs, optimizer: str, memory: int, wanted: int | None = None
+) -> list[Size]:
+    """How each size is done within `wanted` bytes, or if that cannot be as modestly as possible within `memory`.
+
+    Raises MemoryError where that cannot be either.
+    """
+    wanted = memory if wanted is None else wanted
+    return [_planned(height, width, steps, costs, optimizer, (wanted, memory)) for height, width in pixels]
 
 
-def _planned(height: int, width: int, steps: int, costs: Costs, optimizer: str, memory: int) -> Size:
-    needed = 0
+def _planned(height: int, width: int, steps: int, costs: Costs, optimizer: str, bounds: tuple[int, int]) -> Size:
+    (wanted, memory), needed = bounds, 0
     for history, side in _ways(height, width, costs, optimizer):
         needed = costs.of(height, width, history, side)
-        if needed <= memory:
-            return Size(height, width, steps, history, side, needed)
+        if needed <= wanted:
+            break
+    if needed <= memory:
+        return Size(height, width, steps, history, side, needed)
     raise MemoryError(
         f"{width}×{height} needs {needed / 2**20:,.0f} MiB at least, and {memory / 2**20:,.0f} MiB can be had;"
         " give it a smaller size, or free memory"

@@ -105,7 +105,7 @@ def style_transfer(
     recipe = _recipe(chosen)
     trunk = load(name, recipe.layers, pictures.content.device)
     if state["plan"] is None:
-        state["plan"] = [asdict(each) for each in _plan(pictures, trunk, recipe, chosen, memory >> thrift)]
+        state["plan"] = [asdict(each) for each in _plan(pictures, trunk, recipe, chosen, (memory >> thrift, memory))]
     planned = [Size(**each) for each in state["plan"]]
     wanted = Search(
         pictures, recipe, trunk, planned, chosen.learning_rate, chosen.palette * recipe.style_share, chosen.noise, seed
@@ -129,16 +129,17 @@ def _recipe(chosen: Settings) -> Recipe:
     )
 
 
-def _plan(pictures: Pictures, trunk: Trunk, recipe: Recipe, chosen: Settings, memory: int) -> list[Size]:
-    height, width, _ = pictures.content.shape
+def _plan(pictures: Pictures, trunk: Trunk, recipe: Recipe, chosen: Settings, bounds: tuple[int, int]) -> list[Size]:
+    (wanted, memory), (height, width, _) = bounds, pictures.content.shape
     footprint = trunk.footprint(pictures.content.device)
     costs = Costs(
         pixel=footprint.there_and_back,
         features=sum(footprint.layers[name] for name in recipe.content),
         fixed=OWN + footprint.weights + pictures.content.nbytes + pictures.style.nbytes,
         channels=pictures.channels,
+        stride=trunk.stride,
     )
-    return plan(sizes(height, width, chosen.sizes), chosen.iterations, costs, chosen.optimizer, memory)
+    return plan(sizes(height, width, chosen.sizes), chosen.iterations, costs, chosen.optimizer, memory, wanted)
 
 
 def _record(

@@ -37,6 +37,11 @@ class Tile:
     rows: Span
     columns: Span
 
+    @property
+    def seen(self) -> int:
+        """Pixels looked at."""
+        return (self.rows.high - self.rows.low) * (self.columns.high - self.columns.low)
+
 
 def tiles(height: int, width: int, *, side: int, halo: int, stride: int) -> list[Tile]:
     """A picture, both sides multiples of `stride`, cut into tiles that look at no more than about side × side pixels.

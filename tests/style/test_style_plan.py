@@ -11,7 +11,7 @@ from kernels.style_plan import HISTORIES, Costs, plan, sizes
 from kernels.tiles import tiles
 from tests.box import ENVIRONMENT
 
-COSTS = Costs(pixel=1000, features=80, fixed=200 << 20, channels=3)
+COSTS = Costs(pixel=1000, features=80, fixed=200 << 20, channels=3, stride=16)
 GIB = 1 << 30
 
 
@@ -39,11 +39,13 @@ def test_less_memory_means_less_history_then_tiles_then_adam() -> None:
 
     assert way(8) == (10, 1024)
     assert way(1.65) == (5, 1024)
-    assert way(1.1) == (10, 512)
-    assert way(0.65)[0] == 0 or way(0.65)[1] < 768
+    assert way(1.1) == (10, 768)
+    assert way(0.7)[1] < 768 and way(0.55)[0] == 0
     assert way(8, "adam") == (0, 1024) and way(8, "lbfgs") == (10, 1024)
     with pytest.raises(MemoryError, match=r"1024×1024 needs \d+ MiB at least, and 102 MiB can be had; give it a"):
         way(0.1)
+    (modest,) = plan([(1024, 1024)], 1, COSTS, "auto", GIB, wanted=GIB // 8)
+    assert modest == plan([(1024, 1024)], 1, COSTS, "auto", modest.memory)[0], "thrift asks for less than can be"
 
 
 def test_large_pictures_go_to_adam_whose_state_is_small() -> None:
@@ -55,7 +57,7 @@ def test_large_pictures_go_to_adam_whose_state_is_small() -> None:
 
 def test_six_megapixels_within_eight_gigabytes() -> None:
     """With VGG-19, whose pixels cost some 2.4 kB, and what a machine with 8 GB has free of them."""
-    vgg = Costs(pixel=2400, features=32, fixed=300 << 20, channels=3)
+    vgg = Costs(pixel=2400, features=32, fixed=300 << 20, channels=3, stride=16)
     planned = plan(sizes(2000, 3000, None), 50, vgg, "auto", int(4.5 * GIB))
     assert max(each.memory for each in planned) < 4.5 * GIB
 
