@@ -40,7 +40,7 @@ def test_less_memory_means_less_history_then_tiles_then_adam() -> None:
     assert way(8) == (10, 1024)
     assert way(1.65) == (5, 1024)
     assert way(1.1) == (10, 768)
-    assert way(0.7)[1] < 768 and way(0.55)[0] == 0
+    assert way(0.7)[1] < 768 and way(0.6)[0] == 0
     assert way(8, "adam") == (0, 1024) and way(8, "lbfgs") == (10, 1024)
     with pytest.raises(MemoryError, match=r"1024×1024 needs \d+ MiB at least, and 102 MiB can be had; give it a"):
         way(0.1)
