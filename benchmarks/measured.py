@@ -21,7 +21,11 @@ from kernels.tasks import Progress, Result
 
 def square(name: str, side: int) -> Tensor:
     """A photograph of scikit-image, its middle cut out and resized: uint8 side×side×3."""
-    picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
+    return square_of(Image.fromarray(getattr(skimage.data, name)()).convert("RGB"), side)
+
+
+def square_of(picture: Image.Image, side: int) -> Tensor:
+    """The middle of a picture, likewise."""
     short, (width, height) = min(picture.size), picture.size
     left, top = (width - short) // 2, (height - short) // 2
     middle = picture.crop((left, top, left + short, top + short))

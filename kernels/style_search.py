@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 
 from kernels import adam, lbfgs
-from kernels.features.tiled import Tiled, padded
+from kernels.features.tiled import Tiled, trimmed
 from kernels.features.trunk import Trunk
 from kernels.style_objective import Objective, Recipe
 from kernels.style_pictures import Pictures, enlarged, with_noise
@@ -129,7 +129,7 @@ def remembered_grams(trunk: Trunk, style: Tensor, names: tuple[str, ...], side: 
     told = f"{trunk.identity} {names} {side} {tuple(style.shape)} {style.device}"
     key = hashlib.sha256(told.encode() + style.cpu().contiguous().numpy().tobytes()).hexdigest()
     if key not in _grams:
-        canvas = padded(style, trunk.stride)
+        canvas = trimmed(style, trunk.stride)
         _, height, width = canvas.shape
         _grams[key] = Tiled(trunk, height, width, side).grams(canvas, names)
         while len(_grams) > KEPT_GRAMS:

@@ -81,6 +81,16 @@ def gram(features: Tensor) -> Tensor:
     return flat @ flat.T
 
 
+def trimmed(picture: Tensor, stride: int) -> Tensor:
+    """C×H×W without the last rows and columns that hang over a multiple of the stride; a shorter side is padded.
+
+    For a style picture: its rim repeated would be taken for a part of its style.
+    """
+    _, height, width = picture.shape
+    rows, columns = (length - length % stride or length for length in (height, width))
+    return padded(picture[:, :rows, :columns], stride)
+
+
 def padded(picture: Tensor, stride: int) -> Tensor:
     """C×H×W with its last row and column repeated until both sides are multiples of the stride."""
     _, height, width = picture.shape
