@@ -5,7 +5,8 @@ from __future__ import annotations
 from kernels.lbfgs import Evaluate, Point
 from kernels.tasks import State
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # as in the paper
+BETA1, BETA2 = 0.9, 0.999  # as in the paper
+EPSILON = 1e-8  # of the mean gradient at the start: that of a large picture is small everywhere
 
 
 def begin(point: Point) -> State:
@@ -14,6 +15,7 @@ def begin(point: Point) -> State:
         "step": 0, "x": point.x, "gradient": point.gradient, "loss": point.loss, "terms": point.terms,
         "mean": point.gradient.new_zeros(point.gradient.shape),
         "square": point.gradient.new_zeros(point.gradient.shape),
+        "epsilon": EPSILON * float(point.gradient.abs().mean()) or EPSILON,
     }  # fmt: skip
 
 
@@ -22,7 +24,7 @@ def advance(state: State, evaluate: Evaluate, rate: float) -> None:
     step, gradient = state["step"] + 1, state["gradient"]
     mean = state["mean"].lerp(gradient, 1 - BETA1)
     square = state["square"].mul(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-    spread = (square / (1 - BETA2**step)).sqrt_().add_(EPSILON)
+    spread = (square / (1 - BETA2**step)).sqrt_().add_(state["epsilon"])
     point = evaluate(state["x"].addcdiv(mean, spread, value=-rate / (1 - BETA1**step)))
     state.update(step=step, mean=mean, square=square, x=point.x)
     state.update(gradient=point.gradient, loss=point.loss, terms=point.terms)

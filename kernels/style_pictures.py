@@ -81,7 +81,8 @@ def levels_at(picture: Tensor, height: int, width: int) -> Tensor:
     if picture.shape[:2] == (height, width):
         return picture.permute(2, 0, 1).float().contiguous()
     # On the processor, where the resampling makes its indices.
-    return resized(Picture(picture.cpu()[None]), height, width).levels()[0].to(picture.device)
+    # Contiguous, as a checkpoint gives it back: the order of a sum hangs on it, and so does the last bit of a result.
+    return resized(Picture(picture.cpu()[None]), height, width).levels()[0].contiguous().to(picture.device)
 
 
 def enlarged(x: Tensor, height: int, width: int, mode: str) -> Tensor:

@@ -25,7 +25,7 @@ ALIGNED = 32
 """Pixels: no network's stride is larger, so a picture that is padded to it still is one tile."""
 FLOAT = 4
 HOLES = 1.1
-"""A heap has some: measured, see docs/performance.md."""
+"""A heap has some; see docs/performance.md."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 KEPT_GRAMS = 32
 """Style pictures at one size whose Gram matrices are remembered between jobs: 3 MB each at most."""
+STYLE_SIDE = 512
+"""Pixels of the side of a style picture's tiles at least: forward only, they take a fraction of the memory."""
 FIRST_MOVE = 4.0
 """Levels that L-BFGS moves a pixel at its first step, in the mean; from then on it knows better."""
 
@@ -75,7 +77,7 @@ class _Descent:
         self._wanted, self._size = wanted, size
         content = wanted.pictures.content_at(size.height, size.width)
         style = wanted.pictures.style_for(content)
-        grams = remembered_grams(wanted.trunk, style, tuple(wanted.recipe.style), size.side)
+        grams = remembered_grams(wanted.trunk, style, tuple(wanted.recipe.style), max(size.side, STYLE_SIDE))
         self._objective = Objective(wanted.trunk, wanted.recipe, content, grams, size.side)
         if state["solver"] is None:
             state.update(solver=self._begun(state["x"], content, style), x=None)
@@ -88,7 +90,7 @@ class _Descent:
             x = with_noise(painted, self._wanted.noise, self._wanted.seed)
         else:
             x = enlarged(before, self._size.height, self._size.width, "bicubic").clamp(0, 255)
-        point = self._objective(x)
+        point = self._objective(x.contiguous())
         if not self._size.history:
             return adam.begin(point)
         scale = float(point.gradient.abs().mean()) / FIRST_MOVE

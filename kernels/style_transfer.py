@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +44,17 @@ def _one_network(values: Values) -> None:
     """Layers of two networks, or of another one than is named, can never be had together."""
     kind = KINDS.get(str(values["network"]))
     for key in ("content_layers", "style_layers"):
+        if key in values and not any(_weights(values[key])):
+            raise ParameterError("all of its weights are 0", "give one more than that", key)
         for name in _names(values.get(key, ())):
             kind = kind or next(each for each in KINDS.values() if name in each.layers)
             if name not in kind.layers:
                 remedy = f"its layers are {', '.join(kind.layers)}"
                 raise ParameterError(f"{name} is not a layer of {kind.name}", remedy, key)
+
+
+def _weights(pairs: Any) -> Iterator[float]:
+    return (weight for _, weight in pairs)
 
 
 def _names(pairs: Any) -> Iterator[str]:
@@ -152,7 +159,9 @@ def _record(
         "content_loss": content_loss, "style_loss": style_loss,
     }  # fmt: skip
     for prefix, judge in (("", name), ("judge_", judge_of(name))):
-        if judge is not None:
+        if judge is None:
+            continue
+        with suppress(WeightsMissing):  # a damaged judge is none; the picture is done
             style, content = distances(judge, picture, pictures.content, pictures.style)
             record |= {f"{prefix}style_distance": style, f"{prefix}content_distance": content}
             record |= {"judge": judge} if prefix else {}

@@ -56,7 +56,8 @@ def tiles(height: int, width: int, *, side: int, halo: int, stride: int) -> list
 def _spans(length: int, side: int, halo: int, stride: int) -> list[Span]:
     if length <= side:
         return [Span(0, length, 0, length)]
-    count = math.ceil(length / max(stride, side - 2 * halo))
+    # Never more halo than tile: it would be computed many times over.
+    count = math.ceil(length / max(stride, halo, side - 2 * halo))
     units = length // stride
     edges = [units * number // count * stride for number in range(count + 1)]
     return [

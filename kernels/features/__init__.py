@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kernels.features import pickled, store
 from kernels.features.efficientnet_lite0 import efficientnet_lite0
@@ -25,12 +25,14 @@ class WeightsMissing(TaskBlocked):
 def choose(network: str, layers: Collection[str]) -> str:
     """The network meant: `auto` is the first of KINDS that is here and has these layers.
 
-    Raises WeightsMissing for one named that is not here.
+    Raises WeightsMissing for one named that is not here, and for layers of which no network here has all.
     """
     if network != "auto":
         identity(network)
         return network
-    return next(name for name in available() if set(layers) <= set(KINDS[name].layers))
+    fitting = [name for name in KINDS if set(layers) <= set(KINDS[name].layers)]
+    found = next((name for name in available() if name in fitting), None)
+    return found or _missing(fitting[0])
 
 
 def judge_of(network: str) -> str | None:
@@ -54,11 +56,15 @@ def identity(network: str) -> str:
     if network == RANDOM:
         return RANDOM
     if (path := store.find(network)) is None:
-        raise WeightsMissing(f"there are no weights of {network} here; `darkroom weights list` tells how to get them")
+        _missing(network)
     try:
         return store.identity(path)
     except (WeightsRefused, OSError) as error:
         raise WeightsMissing(str(error)) from error
+
+
+def _missing(network: str) -> NoReturn:
+    raise WeightsMissing(f"there are no weights of {network} here; `darkroom weights list` tells how to get them")
 
 
 def load(network: str, wanted: Collection[str], device: torch.device) -> Trunk:

@@ -75,6 +75,8 @@ def test_without_a_vgg(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     with pytest.raises(WeightsMissing, match="there are no weights of vgg19 here; `darkroom weights list`"):
         choose(VGG19, [])
     monkeypatch.setattr(store, "_packaged", lambda: None)
+    with pytest.raises(WeightsMissing, match="no weights of efficientnet-lite0 here"):
+        choose("auto", ["block4"])
     assert choose("auto", []) == RANDOM and judge_of(RANDOM) is None, "the last resort is always there"
 
 

@@ -161,6 +161,7 @@ def test_layers_can_be_chosen() -> None:
         ({"style_layers": {"stem": -1}}, "style_layers", "-1 is out of range; give 0–1000"),
         ({"style_layers": {}}, "style_layers", "nothing stands there; give {name: 0–1000, …}"),
         ({"style_layers": ["stem"]}, "style_layers", "is not a mapping of names to numbers"),
+        ({"style_layers": {"stem": 0}}, "style_layers", "all of its weights are 0"),
         ({"style_layers": 3}, "style_layers", "3 is not a mapping of names to numbers"),
         ({"network": "vgg16"}, "network", "did you mean vgg19?"),
         ({"strength": -1}, "strength", "out of range"),
