@@ -10,6 +10,17 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _TRIM_THRESHOLD = 128 << 20
 
 
+class _MallInfo(ctypes.Structure):
+    """What mallinfo2(3) of glibc 2.33 gives."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    )  # fmt: skip
+
+
 def keep_pages() -> None:
     """Let freed picture buffers be used again instead of going back to the kernel, which must zero each page anew.
 
@@ -28,6 +39,15 @@ def give_pages_back() -> None:
     """Return every free page of the heap to the kernel: for when the work is done."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def idle() -> int:
+    """Bytes of the heap that are free to be used again, whether or not their pages were given back; 0 without glibc."""
+    with contextlib.suppress(OSError, AttributeError):
+        told = ctypes.CDLL(None).mallinfo2
+        told.restype = _MallInfo
+        return int(told().fordblks)
+    return 0
 
 
 def spare_the_collector() -> None:

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import torch
 
+from daemon.allocator import idle
+from daemon.tasks import control_group
+
 SHARE = 0.75
 """Of the memory that is free now, to plan with: others will want some too."""
+HEAP = 0.9
+"""Of what `tasks.memory` leaves: a heap has holes."""
 STATUS, MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
-CLEAR_REFS, GROUPS = Path("/proc/self/clear_refs"), Path("/sys/fs/cgroup")
+CLEAR_REFS = Path("/proc/self/clear_refs")
 RESET_PEAK = "5"  # proc(5), clear_refs
 
 
@@ -27,21 +32,11 @@ def free_for(device: torch.device) -> int:
 def _bounds() -> Iterator[float]:
     """What the machine has free, what is left to this process's control groups, and what `tasks.memory` leaves."""
     yield SHARE * _kilobytes(MEMINFO, "MemAvailable")
-    with contextlib.suppress(OSError, ValueError):
-        own = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
-        group = GROUPS / own[3:].lstrip("/")
-        for folder in (group, *group.parents):
-            if not folder.is_relative_to(GROUPS):
-                break
-            yield from _left_to(folder)
+    yield from (SHARE * left for left in control_group.left())
     soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if soft != resource.RLIM_INFINITY:
-        yield 0.9 * (soft - _kilobytes(STATUS, "VmData"))  # a heap has holes
-
-
-def _left_to(group: Path) -> Iterator[float]:
-    with contextlib.suppress(OSError, ValueError):
-        yield SHARE * (int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+        # The heap gives its pages back but keeps the addresses, which count; what is idle in it will be used again.
+        yield HEAP * (soft - _kilobytes(STATUS, "VmData") + idle())
 
 
 class Peak:
