@@ -66,11 +66,13 @@ def timed(steps: Iterator[Progress]) -> Timed:
     begun, run = time.perf_counter(), Timed()
     while True:
         try:
-            run.losses.append(float(next(steps).losses["loss"]))
+            told = next(steps)
         except StopIteration as end:
             run.result = end.value
             return run
-        run.seconds.append(time.perf_counter() - begun)
+        if told.losses:
+            run.losses.append(float(told.losses["loss"]))
+            run.seconds.append(time.perf_counter() - begun)
 
 
 def peak_memory() -> float:

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def by_position(features: Tensor) -> Tensor:
+    """N×h×w features as M×N: as they lie in memory, channels last, so that nothing is copied."""
+    return features.permute(1, 2, 0).flatten(0, 1)
+
+
+def gram(features: Tensor) -> Tensor:
+    """G = F·Fᵀ of N×h×w features: N×N."""
+    flat = by_position(features)
+    return flat.T @ flat
+
+
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """½ Σ (F − P)², a scalar."""
     return (features - target).square().sum() / 2
@@ -28,13 +39,14 @@ def style_loss(mean_gram: Tensor, target: Tensor) -> Tensor:
     return (mean_gram - target).square().sum() / (4 * target.shape[0] ** 2)
 
 
-def style_gradient(features: Tensor, mean_gram: Tensor, target: Tensor, positions: int) -> Tensor:
-    """Its gradient at F, as F, of N×h×w features: (G/M − A/M)·F / (N²·M). `positions` is the M of the Gram matrix.
+def style_gradient(features: Tensor, mean_gram: Tensor, target: Tensor, positions: int, weight: float = 1.0) -> Tensor:
+    """Its gradient at F, as F, of N×h×w features: weight · (G/M − A/M)·F / (N²·M). `positions` is the Gram matrix's M.
 
     The features may be a part of those that the matrix was made of.
     """
-    factor = (mean_gram - target) / (target.shape[0] ** 2 * positions)
-    return (factor @ features.flatten(1)).view(features.shape)
+    _, height, width = features.shape
+    factor = (mean_gram - target) * (weight / (target.shape[0] ** 2 * positions))
+    return (by_position(features) @ factor).view(height, width, -1).permute(2, 0, 1)
 
 
 def variation(picture: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,8 @@ leaves out. The function is the same at each call, which the line search of L-BF
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -131,11 +133,10 @@ class Objective:
 
     def _slope(self, layers: Mapping[str, Tensor], name: str, tile: Tile, grams: Mapping[str, Tensor]) -> Tensor:
         """The gradient of the loss at a layer of a tile; 0 in its halo, which other tiles own."""
-        whole = torch.zeros_like(layers[name])
-        slope, core = self._tiled.core({name: whole}, name, tile), self._tiled.core(layers, name, tile)
+        core, parts = self._tiled.core(layers, name, tile), list["Tensor"]()
         if name in self._style:
-            found = style_gradient(core, grams[name], self._grams[name], self._tiled.positions[name])
-            slope.add_(found, alpha=self._recipe.strength * self._style[name])
+            weight, positions = self._recipe.strength * self._style[name], self._tiled.positions[name]
+            parts.append(style_gradient(core, grams[name], self._grams[name], positions, weight))
         if name in self._content:
-            slope.add_(content_gradient(core, self._target(name, tile)), alpha=self._content[name])
-        return whole
+            parts.append(content_gradient(core, self._target(name, tile)).mul_(self._content[name]))
+        return self._tiled.framed(functools.reduce(operator.iadd, parts), layers, name, tile)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernels.features.tiled import HALO
+from kernels.tasks import TaskStarved
 from kernels.tiles import tiles
 
 OPTIMIZERS = ("auto", "lbfgs", "adam")
@@ -82,21 +83,26 @@ def plan(
 ) -> list[Size]:
     """How each size is done within `wanted` bytes, or if that cannot be as modestly as possible within `memory`.
 
-    Raises MemoryError where that cannot be either.
+    The last size has all the `steps`, those before half as many: with 25 or 200 steps there the loss that the last size
+    ends with differs by a hundredth (docs/performance.md). Raises TaskStarved where that cannot be either.
     """
     wanted = memory if wanted is None else wanted
-    return [_planned(height, width, steps, costs, optimizer, (wanted, memory)) for height, width in pixels]
+    made = [math.ceil(steps / 2)] * (len(pixels) - 1) + [steps]
+    return [
+        _planned(height, width, count, costs, optimizer, (wanted, memory))
+        for (height, width), count in zip(pixels, made, strict=True)
+    ]
 
 
 def _planned(height: int, width: int, steps: int, costs: Costs, optimizer: str, bounds: tuple[int, int]) -> Size:
     (wanted, memory), needed = bounds, 0
     for history, side in _ways(height, width, costs, optimizer):
-        needed = costs.of(height, width, history, side)
+        needed = costs.of(height, width, min(history, steps), side)
         if needed <= wanted:
             break
     if needed <= memory:
         return Size(height, width, steps, history, side, needed)
-    raise MemoryError(
+    raise TaskStarved(
         f"{width}×{height} needs {needed / 2**20:,.0f} MiB at least, and {memory / 2**20:,.0f} MiB can be had;"
         " give it a smaller size, or free memory"
     )

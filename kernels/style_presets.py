@@ -16,7 +16,7 @@ from kernels.features.kinds import KINDS, VGG19, Weighting
 class Settings:
     """All that decides a result. Layers None: those of the network. `sizes` None: as many as the picture allows.
 
-    `iterations` are made at each size. `learning_rate` is Adam's, in levels of 0..255.
+    `iterations` are made at the last size, half as many at each before. `learning_rate` is Adam's, in levels of 0..255.
     """
 
     strength: float

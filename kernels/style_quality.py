@@ -9,46 +9,50 @@ otherwise decide alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from kernels.backend import F, torch
+from kernels.backend import torch
 from kernels.features import load
-from kernels.features.kinds import KINDS
-from kernels.features.tiled import gram, padded
+from kernels.features.kinds import KINDS, Kind
+from kernels.features.tiled import padded
+from kernels.features.trunk import Trunk
+from kernels.style_grams import remembered_grams
+from kernels.style_loss import gram
+from kernels.style_pictures import Pictures, levels_at
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SIDE = 256
 """Pixels of the longer side at which it is measured, so that it costs about a second."""
-
 NOTHING = 1e-12
 """A sum of squares below this is a layer's that answers nothing anywhere."""
 
+Layers: TypeAlias = "Mapping[str, Tensor]"
 
-def distances(network: str, result: Tensor, content: Tensor, style: Tensor) -> tuple[float, float]:
-    """Style and content distance of uint8 H×W×3 pictures, the result and the content of one size, by a network.
 
-    The style picture is seen with as many pixels as the content, and for the content distance stretched to its shape.
+def distances(network: str, result: Tensor, pictures: Pictures) -> tuple[float, float]:
+    """Style and content distance of a result, uint8 H×W×3, by a network.
+
+    The style picture is seen as large as it was when the result was made, and for the content distance stretched to the
+    content's shape.
     """
-    kind, (height, width) = KINDS[network], _within(content)
-    scale = (height * width / (style.shape[0] * style.shape[1])) ** 0.5
-    own = max(1, round(style.shape[0] * scale)), max(1, round(style.shape[1] * scale))
+    kind, size = KINDS[network], _within(result)
     trunk = load(network, [*kind.content, *kind.style], result.device)
+    seen = (result, pictures.content, pictures.style)
+    made, photo, stretched = (_seen(trunk, kind, picture, size) for picture in seen)
+    aim = remembered_grams(trunk, levels_at(pictures.style, *pictures.style_size(*size)), tuple(kind.style))
+    return _ratio(kind.style, made[0], aim, photo[0]), _ratio(kind.content, made[1], photo[1], stretched[1])
+
+
+def _seen(trunk: Trunk, kind: Kind, picture: Tensor, size: tuple[int, int]) -> tuple[Layers, Layers]:
+    """A picture at a size: the Gram matrices of the style's layers, each by position, and the content's layers."""
     with torch.no_grad():
-        made, photo, stretched, painted = (
-            trunk(padded(_at(picture, *size), trunk.stride))
-            for picture, size in (
-                (result, (height, width)),
-                (content, (height, width)),
-                (style, (height, width)),
-                (style, own),
-            )
-        )
-    grams = [
-        {name: gram(layers[name]) / layers[name][0].numel() for name in kind.style} for layers in (made, painted, photo)
-    ]
-    return _ratio(kind.style, *grams), _ratio(kind.content, made, photo, stretched)
+        layers = trunk(padded(levels_at(picture, *size), trunk.stride))
+    return (
+        {name: gram(layers[name]) / layers[name][0].numel() for name in kind.style},
+        {name: layers[name] for name in kind.content},
+    )
 
 
 def _ratio(
@@ -67,9 +71,3 @@ def _within(picture: Tensor) -> tuple[int, int]:
     height, width, _ = picture.shape
     scale = min(1.0, SIDE / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def _at(picture: Tensor, height: int, width: int) -> Tensor:
-    """uint8 h×w×3 at another size: float32 3×height×width levels."""
-    levels = picture.permute(2, 0, 1).float()[None]
-    return F.interpolate(levels, (height, width), mode="bilinear", antialias=True, align_corners=False)[0]

@@ -35,8 +35,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LAYERS = (*VGG19_LAYERS, *LITE0_LAYERS)
-OWN = 185 << 20
-"""Bytes that PyTorch takes for itself at the first convolutions, and the network that judges the result."""
+OWN = 110 << 20
+"""Bytes that PyTorch takes for itself at the first convolutions of a process, and keeps."""
+JUDGE = 45 << 20
+"""Bytes that looking at the result takes, also through the network that judges it."""
+RESAMPLED = 36
+"""Bytes for a pixel of a picture of its new height and its old width: two floats of each color, and holes."""
 SAVINGS = ("half of the memory that was free", "a quarter of the memory that was free")
 
 
@@ -72,7 +76,9 @@ def _names(pairs: Any) -> Iterator[str]:
     style_layers=Weights(None, LAYERS, low=0, high=1000, doc="likewise"),
     color=Choice("style", COLORS, doc="luminance keeps the content's colours; match gives them to the style"),
     size=Integer(None, low=16, high=16384, unit="px", doc="longer side of the result; by default the content's"),
-    iterations=Integer(None, low=1, high=100_000, unit="steps", doc="at each size, from coarse to fine"),
+    iterations=Integer(
+        None, low=1, high=100_000, unit="steps", doc="at the last size, and half as many at each before"
+    ),
     sizes=Integer(None, low=1, high=12, doc="how many sizes, each twice the one before; by default from 96 px on"),
     palette=Number(None, low=0, high=1, doc="how far it begins with the style's colours, times its share"),
     noise=Number(None, low=0, high=1, doc="share of white noise in the picture it begins with; the rest is content"),
@@ -112,8 +118,14 @@ def style_transfer(
     recipe = _recipe(chosen)
     trunk = load(name, recipe.layers, pictures.content.device)
     if state["plan"] is None:
-        state["plan"] = [asdict(each) for each in _plan(pictures, trunk, recipe, chosen, (memory >> thrift, memory))]
+        height, width, _ = pictures.content.shape
+        costs = _costs(pictures, trunk, recipe, sum(_held(picture, height, width) for picture in inputs.values()))
+        made = plan(
+            sizes(height, width, chosen.sizes), chosen.iterations, costs, chosen.optimizer, memory, memory >> thrift
+        )
+        state["plan"] = [asdict(each) for each in made]
     planned = [Size(**each) for each in state["plan"]]
+    _begun.append(True)
     wanted = Search(
         pictures, recipe, trunk, planned, chosen.learning_rate, chosen.palette * recipe.style_share, chosen.noise, seed
     )
@@ -136,17 +148,27 @@ def _recipe(chosen: Settings) -> Recipe:
     )
 
 
-def _plan(pictures: Pictures, trunk: Trunk, recipe: Recipe, chosen: Settings, bounds: tuple[int, int]) -> list[Size]:
-    (wanted, memory), (height, width, _) = bounds, pictures.content.shape
+def _held(picture: Tensor, height: int, width: int) -> int:
+    """Bytes of an input, and of making it smaller: some of its columns at the height it gets, as floats."""
+    rows, columns, _ = picture.shape
+    resampled = 0 if (rows, columns) == (height, width) else RESAMPLED * min(rows, height) * columns
+    return picture.nbytes + resampled
+
+
+_begun = list[bool]()
+"""Holds something once a task of this process has begun to compute."""
+
+
+def _costs(pictures: Pictures, trunk: Trunk, recipe: Recipe, held: int) -> Costs:
+    """What a pixel takes, and besides `held` what all of them do."""
     footprint = trunk.footprint(pictures.content.device)
-    costs = Costs(
+    return Costs(
         pixel=footprint.there_and_back,
         features=sum(footprint.layers[name] for name in recipe.content),
-        fixed=OWN + footprint.weights + pictures.content.nbytes + pictures.style.nbytes,
+        fixed=(0 if _begun else OWN + footprint.weights) + JUDGE + pictures.content.nbytes + held,
         channels=pictures.channels,
         stride=trunk.stride,
     )
-    return plan(sizes(height, width, chosen.sizes), chosen.iterations, costs, chosen.optimizer, memory, wanted)
 
 
 def _record(
@@ -162,7 +184,7 @@ def _record(
         if judge is None:
             continue
         with suppress(WeightsMissing):  # a damaged judge is none; the picture is done
-            style, content = distances(judge, picture, pictures.content, pictures.style)
+            style, content = distances(judge, picture, pictures)
             record |= {f"{prefix}style_distance": style, f"{prefix}content_distance": content}
             record |= {"judge": judge} if prefix else {}
     record["memory_estimate"] = max(each["memory"] for each in state["plan"]) >> 20

@@ -41,6 +41,7 @@ class Task:
 class Progress:
     """A step was made: number `step`, counted from 1, of at most `steps`.
 
+    Where minutes may pass between two steps the last one is told again, or 0, as a sign that the task gets on.
     `losses` are the terms by name, the one that is minimised first; a tensor is read only when somebody looks.
     `preview` gives the picture as it stands, uint8 H×W×3, and is called only when somebody wants to see it, before the
     next step. `share` is how much of the whole work is done, 0..1, where steps are of unequal length.
@@ -57,12 +58,14 @@ class Progress:
 class Result:
     """The finished picture, uint8 H×W×3. `record` is what is worth knowing of it: numbers and words by name.
 
-    `beside` are further pictures that were asked for: `{"distances": …}` becomes NAME.distances.jpg.
+    `beside` are further pictures that were asked for: `{"distances": …}` becomes NAME.distances.jpg. `told` is what
+    stands in the journal with the result.
     """
 
     picture: Tensor
     record: Mapping[str, float | int | str] = field(default_factory=dict)
     beside: Mapping[str, Tensor] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
 
 
 Steps: TypeAlias = Generator[Progress, None, Result]
@@ -70,6 +73,13 @@ Steps: TypeAlias = Generator[Progress, None, Result]
 
 class TaskRefused(ValueError):
     """Raised by a task that can never do anything with these inputs: what is wrong, and what would be right."""
+
+
+class TaskStarved(MemoryError):
+    """Raised by a task that plans its memory where even its most modest way needs more than there is now.
+
+    What is needed, what there is, and the remedy: less thrift helps nothing, more free memory does.
+    """
 
 
 class TaskBlocked(Exception):

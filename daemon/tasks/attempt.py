@@ -47,6 +47,12 @@ class OutOfMemory(TransientError):
     kind = "memory"
 
 
+class TooLittleMemory(TransientError):
+    """There is not enough for the task however modest it is; there may be later."""
+
+    kind = "memory"
+
+
 class TaskFailed(TransientError):
     """The task raised an error that is no known one of its inputs or of the machine."""
 
@@ -84,8 +90,8 @@ class Attempt:
     def run(self) -> Finished:
         """Follow the task to its end. A worker that is at fault, or not followed to that end, is ended.
 
-        Raises Interrupted, OutOfMemory, WorkerKilled, TaskFailed, and TransientError, PermanentError or BlockedError
-        by what the worker met, and whatever `wanted` and `told` raise.
+        Raises Interrupted, OutOfMemory, TooLittleMemory, WorkerKilled, TaskFailed, and TransientError, PermanentError
+        or BlockedError by what the worker met, and whatever `wanted` and `told` raise.
         """
         try:
             report = self._follow()
@@ -157,6 +163,8 @@ class Attempt:
             return PermanentError(report.text)
         if report.kind == "blocked":
             return BlockedError(report.text)
+        if report.kind == "starved":
+            return TooLittleMemory(report.text)
         if report.kind == "disk":
             return writing_failed(self._order.folder, OSError(report.errno or 0, report.text))
         return TaskFailed(f"{report.text}, at step {self._step + 1}")

@@ -70,10 +70,11 @@ class Previewed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """From a worker: the result lies in the folder, and so do the pictures `beside` it, by name."""
+    """From a worker: the result lies in the folder, and so do the pictures `beside` it, by name. `told`: words."""
 
     record: Mapping[str, Any]
     beside: tuple[str, ...]
+    told: tuple[str, ...]
     steps: int
     seconds: float
     history: tuple[tuple[int, Mapping[str, float]], ...]
@@ -89,7 +90,10 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """From a worker: the task raised. `kind`: "memory" where that ran out, "refused", "blocked", "disk" or "error"."""
+    """From a worker: the task raised. `kind`: "memory" where that ran out, "starved" where it cannot begin.
+
+    Or "refused", "blocked", "disk", "error".
+    """
 
     kind: str
     text: str

@@ -141,9 +141,13 @@ class WorkerProcess:
 
 
 def _environment() -> dict[str, str]:
-    """Threads of PyTorch that wait for each other sleep. Left to spin they take turns with whatever else wants the
-    cores: ten steps of a hybrid took 2.3–13 s on a busy machine, and 0.5–1 s so (docs/performance.md)."""
-    return {"OMP_WAIT_POLICY": "PASSIVE", **child_environment()}
+    """Threads of PyTorch that wait for each other spin for some microseconds, then sleep.
+
+    Left to spin they take turns with whatever else wants the cores: ten steps of a hybrid took 2.3–13 s on a busy
+    machine. If they slept at once, waking them would take as long as the small steps of a network do: style transfer at
+    256×256 takes 43 ms a step so, and 25 with this (docs/performance.md).
+    """
+    return {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000", **child_environment()}
 
 
 def _kills_for_memory() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from daemon.codec import Format, Metadata, encode
@@ -30,7 +30,7 @@ def take(work: Work, finished: Finished, folder: TaskFolder, device: str, saving
     if savings:
         record["savings"] = "; ".join(savings)
     work.record = json.dumps({"record": record, "losses": thinned(finished.history)})
-    work.told = (f"{finished.steps:,} steps in {finished.seconds:.1f} s", *(f"with {saving}" for saving in savings))
+    work.told = tuple(_told(finished, savings))
     work.beside = beside(folder, finished)
     if work.rule.trace:
         title, steps = f"{work.job.relative}: {describe(work.rule.chain)}", describe(work.rule.chain)
@@ -42,9 +42,16 @@ def take(work: Work, finished: Finished, folder: TaskFolder, device: str, saving
 
 def in_words(finished: Finished, savings: Sequence[str]) -> str:
     """What is worth knowing of a result, on a line: `34 steps in 0.8 s, near_correlation 0.93`."""
-    words = [f"{finished.steps:,} steps in {finished.seconds:.1f} s", *(f"with {saving}" for saving in savings)]
-    told = finished.record.items()
-    return ", ".join([*words, *(f"{name} {value:.4g}" for name, value in told if isinstance(value, float))])
+    record = finished.record.items()
+    return ", ".join(
+        [*_told(finished, savings), *(f"{n} {value:.4g}" for n, value in record if isinstance(value, float))]
+    )
+
+
+def _told(finished: Finished, savings: Sequence[str]) -> Iterator[str]:
+    yield f"{finished.steps:,} steps in {finished.seconds:.1f} s"
+    yield from (f"with {saving}" for saving in savings)
+    yield from finished.told
 
 
 def beside(folder: TaskFolder, finished: Finished) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from daemon.allocator import give_pages_back
 from daemon.tasks import checkpoint
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.history import History
@@ -63,7 +64,7 @@ class Running:
         try:
             while True:
                 progress = next(steps)
-                self._made = progress.step
+                self._note(progress)
                 self._after(progress)
                 if self._stop.is_set():
                     self._save(progress)
@@ -83,10 +84,18 @@ class Running:
     def _tensor(self, name: str) -> torch.Tensor:
         return torch.from_numpy(self._folder.read(name)).to(self._device)
 
+    def _note(self, progress: Progress) -> None:
+        if progress.step < self._made:  # the task could do nothing with its state and began anew
+            self._history, self._made = History(), 0
+        if progress.step > self._made:
+            self._history.note(progress.step, progress.losses)
+        else:  # one part of the work is over: what it leaves in the heap has not the sizes that the next one needs
+            give_pages_back()
+        self._made = progress.step
+
     def _after(self, progress: Progress) -> None:
         """Tell, save and show what is due."""
         now = time.monotonic()
-        self._history.note(progress.step, progress.losses)
         if now - self._told_at >= TELL_EVERY:
             self._told_at = now
             self._tell(Stepped(progress.step, progress.steps, self._history.last(), self._left(progress, now)))
@@ -124,7 +133,8 @@ class Running:
         for name, picture in result.beside.items():
             self._folder.write(f"beside-{name}", _pixels(picture))
         record = {**_plain(result.record), "memory_peak": self._peak.read() >> 20}
-        return Finished(record, tuple(result.beside), self._made, self._seconds(), tuple(self._history.plain_pairs()))
+        history = tuple(self._history.plain_pairs())
+        return Finished(record, tuple(result.beside), result.told, self._made, self._seconds(), history)
 
     def _seconds(self) -> float:
         """Of work on this task, those before the last interruption included."""

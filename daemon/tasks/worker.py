@@ -24,7 +24,7 @@ from daemon.allocator import give_pages_back, keep_pages
 from daemon.errors import BlockedError
 from daemon.tasks.messages import Alive, Failed, ProtocolError, Ready, Report, Run, Stop, line_of, order_of
 from daemon.tasks.running import Running
-from kernels.tasks import TaskBlocked, TaskRefused
+from kernels.tasks import TaskBlocked, TaskRefused, TaskStarved
 
 HEARTBEAT = 1.0
 """Seconds between two signs of life."""
@@ -60,6 +60,8 @@ class Worker:
             return Failed("refused", str(error))
         except TaskBlocked as error:
             return Failed("blocked", str(error))
+        except TaskStarved as error:
+            return Failed("starved", str(error))
         except OSError as error:
             return _of_disk(error, order)
         except BlockedError as error:  # from the task's folder

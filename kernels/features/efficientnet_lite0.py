@@ -7,13 +7,12 @@ weights are TensorFlow's, so batch norm's epsilon is 1e-3, and pictures come as 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kernels.backend import torch
 from kernels.features.kinds import LITE0_LAYERS
-from kernels.features.trunk import Stage, Trunk, convolved, layout
+from kernels.features.trunk import Stage, Trunk
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +31,8 @@ def efficientnet_lite0(
 
 
 def _stages(tensors: Mapping[str, Tensor], wanted: Collection[str], device: torch.device) -> Iterator[Stage]:
-    stem = _Convolution.read(tensors, "_conv_stem", "_bn0", device)
-    yield Stage("stem", partial(stem, stride=2, ceiling=SIX), 2)
+    stem = _convolution(tensors, "_conv_stem", "_bn0", device, stride=2)
+    yield Stage("stem", partial(stem, ceiling=SIX), 2)
     last = max(map(LITE0_LAYERS.index, wanted))
     for number, stride in enumerate(STRIDES[:last]):
         yield Stage(f"block{number}", _block(tensors, f"_blocks.{number}.", stride, device), stride)
@@ -41,34 +40,27 @@ def _stages(tensors: Mapping[str, Tensor], wanted: Collection[str], device: torc
 
 def _block(tensors: Mapping[str, Tensor], at: str, stride: int, device: torch.device) -> Callable[[Tensor], Tensor]:
     """Wider, each channel filtered alone, narrower without an activation; added to what came in where sizes agree."""
-    read = partial(_Convolution.read, tensors, device=device)
+    read = partial(_convolution, tensors, device=device)
     expand = read(f"{at}_expand_conv", f"{at}_bn0") if f"{at}_expand_conv.weight" in tensors else None
-    depthwise, project = read(f"{at}_depthwise_conv", f"{at}_bn1"), read(f"{at}_project_conv", f"{at}_bn2")
-    channels_in = (expand or depthwise).weight.shape[1 if expand else 0]
-    residual = stride == 1 and channels_in == project.weight.shape[0]
+    depthwise = read(f"{at}_depthwise_conv", f"{at}_bn1", stride=stride)
+    project = read(f"{at}_project_conv", f"{at}_bn2")
 
     def block(x: Tensor) -> Tensor:
         y = x if expand is None else expand(x, ceiling=SIX)
-        y = depthwise(y, stride=stride, groups=y.shape[1], ceiling=SIX)
-        y = project(y)
-        return y.add_(x) if residual else y
+        y = project(depthwise(y, groups=y.shape[1], ceiling=SIX))
+        return y.add_(x) if y.shape == x.shape else y
 
     return block
 
 
-@dataclass(frozen=True, slots=True)
-class _Convolution:
+def _convolution(
+    tensors: Mapping[str, Tensor], name: str, norm: str, device: torch.device, stride: int = 1
+) -> Callable[..., Tensor]:
     """A convolution with the batch norm behind it as one."""
+    from kernels.features.convolution import convolved, layout, widened
 
-    weight: Tensor
-    bias: Tensor
-
-    def __call__(self, x: Tensor, **how: float | None) -> Tensor:
-        return convolved(x, self.weight, self.bias, **how)  # type: ignore[arg-type]  # an int is a float there
-
-    @classmethod
-    def read(cls, tensors: Mapping[str, Tensor], name: str, norm: str, device: torch.device) -> _Convolution:
-        factor = tensors[f"{norm}.weight"] / torch.sqrt(tensors[f"{norm}.running_var"] + EPSILON)
-        weight = tensors[f"{name}.weight"] * factor[:, None, None, None]
-        bias = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * factor
-        return cls(layout(weight, device), bias.to(device))
+    factor = tensors[f"{norm}.weight"] / torch.sqrt(tensors[f"{norm}.running_var"] + EPSILON)
+    weight = tensors[f"{name}.weight"] * factor[:, None, None, None]
+    bias = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * factor
+    weight = layout(widened(weight) if stride == 2 else weight, device)
+    return partial(convolved, weight=weight, bias=bias.to(device), stride=stride)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kernels.backend import F, torch
 from kernels.features.trunk import Trunk
+from kernels.style_loss import gram
 from kernels.tiles import Tile, tiles
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ class Tiled:
         """A layer of a tile, its own part alone."""
         scale = self.trunk.scales[name]
         return layers[name].detach()[:, tile.rows.core(scale), tile.columns.core(scale)]
+
+    def framed(self, core: Tensor, layers: Mapping[str, Tensor], name: str, tile: Tile) -> Tensor:
+        """What belongs to a tile's own part of a layer, with 0 in the halo around."""
+        if core.shape == layers[name].shape:
+            return core
+        whole = torch.zeros_like(layers[name])
+        self.core({name: whole}, name, tile).copy_(core)
+        return whole
 
     def own(self, whole: Tensor, name: str, tile: Tile) -> Tensor:
         """A tile's own part of a whole picture's layer."""
@@ -70,15 +79,10 @@ class Tiled:
             for name in names:
                 scale, core = self.trunk.scales[name], self.core(layers, name, tile)
                 if name not in whole:
-                    whole[name] = core.new_empty(core.shape[0], self._height // scale, self._width // scale)
+                    place = core.new_empty(self._height // scale, self._width // scale, core.shape[0])
+                    whole[name] = place.permute(2, 0, 1)  # channels last, as the layers are
                 self.own(whole[name], name, tile).copy_(core)
         return whole
-
-
-def gram(features: Tensor) -> Tensor:
-    """G = F·Fᵀ of N×h×w features, or N×M with M = h·w positions: N×N."""
-    flat = features.flatten(1)
-    return flat @ flat.T
 
 
 def trimmed(picture: Tensor, stride: int) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
 
-from kernels.backend import F, torch
+from kernels.backend import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +78,7 @@ class Trunk:
         for stage in self._stages:
             x = stage.function(x)
             if stage.name in self._wanted:
-                layers[stage.name] = x[0]
+                layers[stage.name] = x.squeeze(0)  # of a selection the way back would fill zeros in
         return layers
 
     def footprint(self, device: torch.device) -> Footprint:
@@ -99,31 +99,3 @@ class Trunk:
         sizes = {name: layer.nbytes / side**2 for name, layer in layers.items()}
         there_and_back = (sum(kept.values()) + 2 * max(kept.values())) / side**2
         return Footprint(sum(weights.values()), there_and_back, sizes)
-
-
-def convolved(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    *,
-    stride: int = 1,
-    groups: int = 1,
-    ceiling: float | None = None,
-) -> Tensor:
-    """A convolution with zeros around, then the activation that is the identity in 0..`ceiling`, if there is one.
-
-    With stride 2 the zeros stand as TensorFlow's SAME has them for even sides: one row less before than after. The
-    activation works in place: the way back needs its result alone, which is also what the next layer keeps.
-    """
-    size = weight.shape[2]
-    if stride > 1:
-        before = (size - stride) // 2
-        x = F.pad(x, (before, size - stride - before) * 2)
-    padding = 0 if stride > 1 else size // 2
-    answer = F.conv2d(x, weight, bias, stride, padding, 1, groups)
-    return answer if ceiling is None else F.hardtanh(answer, 0.0, ceiling, inplace=True)
-
-
-def layout(weight: Tensor, device: torch.device) -> Tensor:
-    """A weight where and as it is read fastest: channels last, measured 1.3 times as fast there and back."""
-    return weight.to(device).contiguous(memory_format=torch.channels_last)

@@ -7,13 +7,13 @@ made; the network was trained with their maximum. A layer is what stands behind 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kernels.backend import F, torch
 from kernels.features.kinds import VGG19_LAYERS
-from kernels.features.trunk import Stage, Trunk, convolved, layout
+from kernels.features.trunk import Stage, Trunk
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,17 +36,15 @@ def vgg19(
     device: torch.device,
 ) -> Trunk:
     """The network from `NAME.weight` (O×I×3×3) and `NAME.bias` of each layer up to the last one wanted."""
+    from kernels.features.convolution import convolved, layout
+
     stages = list[Stage]()
     for name in names_up_to(wanted):
         if name.endswith("_1") and stages:
             stages.append(Stage("", partial(F.avg_pool2d, kernel_size=2), 2))
         weight, bias = layout(tensors[f"{name}.weight"], device), tensors[f"{name}.bias"].to(device)
-        stages.append(Stage(name, _convolution(weight, bias)))
+        stages.append(Stage(name, partial(convolved, weight=weight, bias=bias, ceiling=math.inf)))
     return Trunk(identity, stages, wanted, mean)
-
-
-def _convolution(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
-    return partial(convolved, weight=weight, bias=bias, ceiling=math.inf)
 
 
 def random_tensors(wanted: Collection[str]) -> dict[str, Tensor]:

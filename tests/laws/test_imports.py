@@ -18,7 +18,14 @@ CHILD = {"daemon/tasks/worker.py", "daemon/tasks/running.py", "daemon/tasks/chec
 """What runs in a task's own process."""
 
 ROOMS = {
-    "torch": {"kernels/backend.py", "export/graph.py", "export/build.py", "export/parity.py", *CHILD},
+    "torch": {
+        "kernels/backend.py",
+        "kernels/features/convolution.py",
+        "export/graph.py",
+        "export/build.py",
+        "export/parity.py",
+        *CHILD,
+    },
     "safetensors": {"daemon/tasks/checkpoint.py", "kernels/features/"},
     "scipy": {"kernels/features/"},
     "onnx": {"export/graph.py", "export/build.py", "export/parity.py", "export/probe.py", "export/anatomy.py"},

@@ -36,7 +36,7 @@ def shipped(height: int, width: int) -> Tensor:
 
 @dataclass
 class Run:
-    """All that a run told, and its result; None if it was broken off."""
+    """All that a run told, with the state at each time, the losses of each step, and its result."""
 
     told: list[Progress] = field(default_factory=list)
     losses: list[dict[str, float]] = field(default_factory=list)
@@ -63,8 +63,9 @@ def started(inputs: Mapping[str, Tensor], state: State, memory: int = MEMORY, th
 
 
 def run(inputs: Mapping[str, Tensor], state: State | None = None, keep: bool = False, **p: Any) -> Run:
-    """The task from a state to its end; with `keep`, a copy of the state at each step."""
+    """The task from a state to its end; with `keep`, a copy of the state whenever it told something."""
     state = {} if state is None else state
+    made = state["search"]["taken"] if state else 0
     steps, found = started(inputs, state, **p), Run()
     while True:
         try:
@@ -73,7 +74,9 @@ def run(inputs: Mapping[str, Tensor], state: State | None = None, keep: bool = F
             found.result = end.value
             return found
         found.told.append(progress)
-        found.losses.append({name: float(loss) for name, loss in progress.losses.items()})
+        if progress.step > made:  # otherwise it is a sign of life
+            made = progress.step
+            found.losses.append({name: float(loss) for name, loss in progress.losses.items()})
         if keep:
             found.snapshots.append(copy.deepcopy(state))
 

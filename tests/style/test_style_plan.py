@@ -1,15 +1,12 @@
-"""The plan: sizes, optimiser and tiles within the memory there is; and that what it promises comes true."""
+"""The plan: sizes, optimiser and tiles within the memory there is."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
 
 import pytest
 
 from kernels.style_plan import HISTORIES, Costs, plan, sizes
+from kernels.tasks import TaskStarved
 from kernels.tiles import tiles
-from tests.box import ENVIRONMENT
 
 COSTS = Costs(pixel=1000, features=80, fixed=200 << 20, channels=3, stride=16)
 GIB = 1 << 30
@@ -33,7 +30,7 @@ def test_a_picture_that_fits_is_one_tile(side: int) -> None:
 
 def test_less_memory_means_less_history_then_tiles_then_adam() -> None:
     def way(memory: float, optimizer: str = "auto") -> tuple[int, int]:
-        (planned,) = plan([(1024, 1024)], 1, COSTS, optimizer, int(memory * GIB))
+        (planned,) = plan([(1024, 1024)], 50, COSTS, optimizer, int(memory * GIB))
         assert planned.memory <= memory * GIB
         return planned.history, planned.side
 
@@ -42,10 +39,10 @@ def test_less_memory_means_less_history_then_tiles_then_adam() -> None:
     assert way(1.1) == (10, 768)
     assert way(0.7)[1] < 768 and way(0.6)[0] == 0
     assert way(8, "adam") == (0, 1024) and way(8, "lbfgs") == (10, 1024)
-    with pytest.raises(MemoryError, match=r"1024×1024 needs \d+ MiB at least, and 102 MiB can be had; give it a"):
+    with pytest.raises(TaskStarved, match=r"1024×1024 needs \d+ MiB at least, and 102 MiB can be had; give it a"):
         way(0.1)
-    (modest,) = plan([(1024, 1024)], 1, COSTS, "auto", GIB, wanted=GIB // 8)
-    assert modest == plan([(1024, 1024)], 1, COSTS, "auto", modest.memory)[0], "thrift asks for less than can be"
+    (modest,) = plan([(1024, 1024)], 50, COSTS, "auto", GIB, wanted=GIB // 8)
+    assert modest == plan([(1024, 1024)], 50, COSTS, "auto", modest.memory)[0], "thrift asks for less than can be"
 
 
 def test_large_pictures_go_to_adam_whose_state_is_small() -> None:
@@ -60,28 +57,3 @@ def test_six_megapixels_within_eight_gigabytes() -> None:
     vgg = Costs(pixel=2400, features=32, fixed=300 << 20, channels=3, stride=16)
     planned = plan(sizes(2000, 3000, None), 50, vgg, "auto", int(4.5 * GIB))
     assert max(each.memory for each in planned) < 4.5 * GIB
-
-
-MEASURED = """
-import sys
-import torch
-from daemon.allocator import keep_pages
-from daemon.tasks.memory import Peak
-from tests.style.runs import PAIRS, pair, run
-
-torch.set_num_threads(2)
-keep_pages()
-inputs, peak = pair(PAIRS[1], 768, 768), Peak(torch.device("cpu"))
-found = run(inputs, memory=int(sys.argv[1]) << 20, iterations=2, optimizer=sys.argv[2])
-print(peak.read() >> 20, found.record["memory_estimate"])
-"""
-
-
-@pytest.mark.parametrize(("memory", "optimizer"), [(8000, "adam"), (650, "adam")])
-def test_the_estimate_is_what_it_takes(memory: int, optimizer: str) -> None:
-    """Within a quarter, whole and in tiles; in a process as a worker is."""
-    command = [sys.executable, "-c", MEASURED, str(memory), optimizer]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True, timeout=120)
-    peak, estimate = map(int, done.stdout.split())
-    assert 0.75 <= peak / estimate <= 1.25, (peak, estimate)
-    assert estimate <= memory

@@ -29,7 +29,9 @@ REPORTS = [
     messages.Stepped(3, 9, {"loss": 0.1, "far": math.inf}, None),
     messages.Saved(3),
     messages.Previewed(),
-    messages.Finished({"a": 1, "b": "two"}, ("noise",), 9, 1.25, ((1, {"loss": 2.0}), (9, {"loss": 1e-300}))),
+    messages.Finished(
+        {"a": 1, "b": "two"}, ("noise",), ("at night",), 9, 1.25, ((1, {"loss": 2.0}), (9, {"loss": 1e-300}))
+    ),
     messages.Stopped(3, 9),
     messages.Failed("disk", "no\nspace", 28),
 ]
