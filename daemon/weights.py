@@ -62,7 +62,8 @@ def _network(name: str) -> Network:
     if path is None:
         return Network(name, None, "", "not there", how_to_get(name))
     if name == LITE0:
-        return Network(name, path, f"the package {store.LITE0_PACKAGE}")
+        damage, _, remedy = _damage(path).partition("; ")
+        return Network(name, path, "" if damage else f"the package {store.LITE0_PACKAGE}", damage, remedy)
     try:
         told = store.header(path)
     except WeightsRefused as error:
@@ -139,7 +140,7 @@ def verify(name: str | None) -> tuple[bool, list[str]]:
             if name is not None and network.problem:
                 raise WeightsError(f"{network.name}: {network.problem}; {network.remedy}")
             continue
-        problem = network.problem or _damage(network.path)
+        problem = f"{network.problem}; {network.remedy}" if network.problem else _damage(network.path)
         sound = sound and not problem
         lines.append(f"{network.path}: {problem or 'as it was made'}")
     return sound, lines or ["no weights are stored here; `darkroom weights` tells how to get them"]

@@ -90,6 +90,7 @@ class Weights:
         if not items:
             raise ParameterError("nothing stands there", f"give {self.range}")
         name, weight = Choice(None, self.choices), Number(None, self.low, self.high)
+        _distinct([key for key, _ in items])
         found = {name.parse(key): weight.parse(number) for key, number in items}
         return tuple((choice, found[choice]) for choice in self.choices if choice in found)
 

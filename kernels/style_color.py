@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kernels.backend import torch
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 COLORS = ("style", "luminance", "match")
 LUMA = (0.299, 0.587, 0.114)
+GAIN = 3.0
 SPREAD = 1.0  # levels² that are added to each variance: a picture of one colour has none
 
 
@@ -22,7 +24,7 @@ def luminance(levels: Tensor) -> Tensor:
 
 def matched_luminance(style: Tensor, content: Tensor) -> Tensor:
     """1×h×w `style` with the mean and the standard deviation of `content`, of any size."""
-    factor = torch.sqrt((content.var(correction=0) + SPREAD) / (style.var(correction=0) + SPREAD))
+    factor = torch.sqrt((content.var(correction=0) + SPREAD) / (style.var(correction=0) + SPREAD)).clamp(max=GAIN)
     return (style - style.mean()) * factor + content.mean()
 
 
@@ -42,13 +44,13 @@ def with_luminance(content: Tensor, luma: Tensor) -> Tensor:
 def matched_colors(style: Tensor, content: Tensor) -> Tensor:
     """3×h×w `style` with the mean and the covariance of the colours of `content`, 3×H×W levels.
 
-    Many linear maps do that; this is the one that moves colours least (Monge's), Σc^½ (Σc^½ Σs Σc^½)^−½ Σc^½. Levels
-    may leave 0..255.
+    Many linear maps do that; this is the one that moves colours least (Monge's), Σc^½ (Σc^½ Σs Σc^½)^−½ Σc^½. None is
+    spread more than GAIN times, lest the noise of a sky become its colours. Levels may leave 0..255.
     """
     mean_style, spread_style = _moments(style)
     mean_content, spread_content = _moments(content)
     root = _power(spread_content, 0.5)
-    transform = root @ _power(root @ spread_style @ root, -0.5) @ root
+    transform = _function(root @ _power(root @ spread_style @ root, -0.5) @ root, lambda gain: gain.clamp(max=GAIN))
     flat = style.flatten(1) - mean_style.float()
     return (transform.float() @ flat + mean_content.float()).view(style.shape)
 
@@ -64,6 +66,11 @@ def _moments(levels: Tensor) -> tuple[Tensor, Tensor]:
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
     """A power of a symmetric positive matrix."""
+    return _function(matrix, lambda values: values**exponent)
+
+
+def _function(matrix: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """A function of a symmetric matrix: of its eigenvalues."""
     values, vectors = torch.linalg.eigh(matrix)
-    power: Tensor = (vectors * values**exponent) @ vectors.T
-    return power
+    found: Tensor = (vectors * function(values)) @ vectors.T
+    return found

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+NOTHING = 1e-12
+"""A sum of squares below this is a layer's that answers nothing anywhere."""
+
+
 def by_position(features: Tensor) -> Tensor:
     """N×h×w features as M×N: as they lie in memory, channels last, so that nothing is copied."""
     return features.permute(1, 2, 0).flatten(0, 1)

@@ -18,7 +18,7 @@ from kernels.features.kinds import Weighting
 from kernels.features.tiled import Tiled, padded
 from kernels.features.trunk import Trunk
 from kernels.lbfgs import Point
-from kernels.style_loss import content_gradient, content_loss, style_gradient, style_loss, variation
+from kernels.style_loss import NOTHING, content_gradient, content_loss, style_gradient, style_loss, variation
 from kernels.tiles import Tile
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 EVEN = 1000
 """The strength at which, in the convention `relative`, content and style count alike."""
 CONVENTIONS = ("relative", "paper", "seed")
-NONE = 1e-12
-"""A sum of squares below this is a layer's that answers nothing anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Recipe:
     def content_factor(self, name: str, target: Tensor) -> float:
         """What a layer's content term is multiplied by, for these target features."""
         factor = {
-            "relative": lambda: 1 / max(NONE, float(content_loss(target, torch.zeros_like(target)))),
+            "relative": lambda: 1 / max(NOTHING, float(content_loss(target, torch.zeros_like(target)))),
             "paper": lambda: 1.0,
             "seed": lambda: float(target.numel() ** -0.5),
         }[self.convention]()
@@ -69,7 +67,7 @@ class Recipe:
         """What a layer's style term is multiplied by, for this target Gram matrix."""
         if self.convention != "relative":
             return self.style[name]
-        return self.style[name] / EVEN / max(NONE, float(style_loss(torch.zeros_like(target), target)))
+        return self.style[name] / EVEN / max(NOTHING, float(style_loss(torch.zeros_like(target), target)))
 
 
 class Objective:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kernels.backend import F, torch
+from kernels.features.convention import VGG_MEAN
 from kernels.picture import Picture
 from kernels.resize import BLOCK, fitted, resized_rows
 from kernels.sampling import cell_count
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 STRIP = 64
 """Columns, then rows, that are resampled at a time."""
 NOISE = 20.0
-"""White noise reaches so many levels to either side of mid-grey, as in the program of the article."""
+"""White noise reaches so many levels to either side of the mean of ImageNet's pictures, as in the article's program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Pictures:
     @property
     def channels(self) -> int:
         """Of the picture sought."""
-        return 1 if self.color == "luminance" else 3
+        return channels_of(self.color)
 
     def content_at(self, height: int, width: int) -> Tensor:
         """The content at one size: float32 C×height×width levels."""
@@ -82,13 +83,24 @@ class Pictures:
         return with_luminance(self.content, x.clamp(0, 255)) if self.channels == 1 else to_bytes(x / 255)
 
 
-def sized(picture: Tensor, size: int | None) -> Tensor:
-    """uint8 h×w×3 with `size` pixels on its longer side, its proportions kept; None: as it is."""
+def channels_of(color: str) -> int:
+    """Of the picture sought: 3, or 1 where luminance alone is sought."""
+    return 1 if color == "luminance" else 3
+
+
+def shape_at(picture: Tensor, size: int | None) -> tuple[int, int]:
+    """Height and width with `size` pixels on the longer side, the proportions kept; None: as they are."""
     height, width, _ = picture.shape
-    if size is None or size == max(height, width):
-        return picture
+    if size is None:
+        return height, width
     rows = size if height >= width else fitted(height, width, size)
-    columns = size if width >= height else fitted(width, height, size)
+    return rows, size if width >= height else fitted(width, height, size)
+
+
+def sized(picture: Tensor, rows: int, columns: int) -> Tensor:
+    """uint8 h×w×3 as uint8 rows×columns×3."""
+    if picture.shape[:2] == (rows, columns):
+        return picture
     return _resampled(picture, rows, columns).bytes()[0].to(picture.device)
 
 
@@ -129,9 +141,11 @@ def enlarged(x: Tensor, height: int, width: int, mode: str) -> Tensor:
 
 
 def with_noise(content: Tensor, share: float, seed: int) -> Tensor:
-    """Levels mixed with white noise, uniform around mid-grey."""
+    """3×H×W or 1×H×W levels mixed with white noise, uniform around what the network takes for nothing."""
     if share == 0:
         return content
     generator = torch.Generator().manual_seed(seed)
-    noise = 127.5 + NOISE * (2 * torch.rand(content.shape, generator=generator) - 1)
+    nothing = torch.tensor(VGG_MEAN)[:, None, None]
+    middle = nothing if len(content) == len(nothing) else luminance(nothing)
+    noise = middle + NOISE * (2 * torch.rand(content.shape, generator=generator) - 1)
     return (1 - share) * content + share * noise.to(content.device)

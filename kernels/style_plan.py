@@ -88,10 +88,10 @@ def plan(
     """
     wanted = memory if wanted is None else wanted
     made = [math.ceil(steps / 2)] * (len(pixels) - 1) + [steps]
+    largest_first = zip(reversed(pixels), reversed(made), strict=True)  # it is the one to be told of if it does not fit
     return [
-        _planned(height, width, count, costs, optimizer, (wanted, memory))
-        for (height, width), count in zip(pixels, made, strict=True)
-    ]
+        _planned(height, width, count, costs, optimizer, (wanted, memory)) for (height, width), count in largest_first
+    ][::-1]
 
 
 def _planned(height: int, width: int, steps: int, costs: Costs, optimizer: str, bounds: tuple[int, int]) -> Size:

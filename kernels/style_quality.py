@@ -17,7 +17,7 @@ from kernels.features.kinds import KINDS, Kind
 from kernels.features.tiled import padded
 from kernels.features.trunk import Trunk
 from kernels.style_grams import remembered_grams
-from kernels.style_loss import gram
+from kernels.style_loss import NOTHING, gram
 from kernels.style_pictures import Pictures, levels_at
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 SIDE = 256
 """Pixels of the longer side at which it is measured, so that it costs about a second."""
-NOTHING = 1e-12
-"""A sum of squares below this is a layer's that answers nothing anywhere."""
 
 Layers: TypeAlias = "Mapping[str, Tensor]"
 

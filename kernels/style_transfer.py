@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from kernels import style_memory
 from kernels.features import WeightsMissing, choose, identity, judge_of, load
-from kernels.features.kinds import KINDS, LITE0_LAYERS, VGG19_LAYERS
-from kernels.features.trunk import Trunk
+from kernels.features.kinds import KINDS, LITE0_LAYERS, RANDOM, VGG19_LAYERS
 from kernels.spec import (
     Choice,
     Integer,
@@ -25,8 +25,8 @@ from kernels.spec import (
 )
 from kernels.style_color import COLORS
 from kernels.style_objective import CONVENTIONS, Recipe
-from kernels.style_pictures import Pictures, sized
-from kernels.style_plan import OPTIMIZERS, Costs, Size, plan, sizes
+from kernels.style_pictures import Pictures, channels_of, shape_at, sized
+from kernels.style_plan import OPTIMIZERS, Size, plan, sizes
 from kernels.style_presets import PRESETS, Settings, settings
 from kernels.style_quality import distances
 from kernels.style_search import Search, search
@@ -35,40 +35,35 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LAYERS = (*VGG19_LAYERS, *LITE0_LAYERS)
-OWN = 110 << 20
-"""Bytes that PyTorch takes for itself at the first convolutions of a process, and keeps."""
-JUDGE = 45 << 20
-"""Bytes that looking at the result takes, also through the network that judges it."""
-RESAMPLED = 36
-"""Bytes for a pixel of a picture of its new height and its old width: two floats of each color, and holes."""
 SAVINGS = ("half of the memory that was free", "a quarter of the memory that was free")
 
 
-def _one_network(values: Values) -> None:
-    """Layers of two networks, or of another one than is named, can never be had together."""
+def _consistent(values: Values) -> None:
+    """Layers of two networks, or of another one than is named, can never be had together. Numbers need their unit."""
+    own = PRESETS[str(values.get("preset", "painting"))].convention
+    if values.get("convention", own) != own and "strength" not in values:
+        remedy = "give strength with it: a preset's own is meant for the preset's convention"
+        raise ParameterError("convention is given without strength", remedy, "convention")
     kind = KINDS.get(str(values["network"]))
     for key in ("content_layers", "style_layers"):
-        if key in values and not any(_weights(values[key])):
+        if key in values and not any(weight for _, weight in _pairs(values[key])):
             raise ParameterError("all of its weights are 0", "give one more than that", key)
-        for name in _names(values.get(key, ())):
+        for name, _ in _pairs(values.get(key)):
             kind = kind or next(each for each in KINDS.values() if name in each.layers)
             if name not in kind.layers:
                 remedy = f"its layers are {', '.join(kind.layers)}"
                 raise ParameterError(f"{name} is not a layer of {kind.name}", remedy, key)
 
 
-def _weights(pairs: Any) -> Iterator[float]:
-    return (weight for _, weight in pairs)
-
-
-def _names(pairs: Any) -> Iterator[str]:
-    return (name for name, _ in pairs)
+def _pairs(value: Any) -> Iterable[tuple[str, float]]:
+    """Layers as they were parsed; none where none are given."""
+    return value or ()
 
 
 @task(
     "style_transfer",
     Task(inputs=("content", "style"), savings=SAVINGS, plans=True),
-    check=_one_network,
+    check=_consistent,
     preset=Choice("painting", tuple(PRESETS), doc="what every setting is that is left out"),
     strength=Number(None, low=0, high=1e9, doc="how much style counts against content, β/α"),
     network=Choice("auto", ("auto", *KINDS), doc="auto: the first that is here and has the layers named"),
@@ -114,23 +109,22 @@ def style_transfer(
         state.update(network=name, identity=identity(name), plan=None, search={})
     name = state["network"]
     chosen = settings(preset, name, given)
-    pictures = Pictures(sized(inputs["content"], size), inputs["style"], color, style_scale)
     recipe = _recipe(chosen)
-    trunk = load(name, recipe.layers, pictures.content.device)
-    if state["plan"] is None:
-        height, width, _ = pictures.content.shape
-        costs = _costs(pictures, trunk, recipe, sum(_held(picture, height, width) for picture in inputs.values()))
-        made = plan(
-            sizes(height, width, chosen.sizes), chosen.iterations, costs, chosen.optimizer, memory, memory >> thrift
-        )
+    trunk = load(name, recipe.layers, inputs["content"].device)
+    shape = shape_at(inputs["content"], size)
+    if state["plan"] is None:  # before anything of that shape is made
+        costs = style_memory.costs(inputs, shape, channels_of(color), trunk, recipe.content)
+        pixels = sizes(*shape, chosen.sizes)
+        made = plan(pixels, chosen.iterations, costs, chosen.optimizer, memory, memory >> thrift)
         state["plan"] = [asdict(each) for each in made]
     planned = [Size(**each) for each in state["plan"]]
-    _begun.append(True)
+    style_memory.begin()
+    pictures = Pictures(sized(inputs["content"], *shape), inputs["style"], color, style_scale)
     wanted = Search(
         pictures, recipe, trunk, planned, chosen.learning_rate, chosen.palette * recipe.style_share, chosen.noise, seed
     )
     picture = yield from search(wanted, state["search"])
-    return Result(picture, _record(picture, pictures, name, chosen, state))
+    return Result(picture, _record(picture, pictures, name, chosen, state), told=tuple(_told(name)))
 
 
 def _still_here(state: State) -> bool:
@@ -148,27 +142,11 @@ def _recipe(chosen: Settings) -> Recipe:
     )
 
 
-def _held(picture: Tensor, height: int, width: int) -> int:
-    """Bytes of an input, and of making it smaller: some of its columns at the height it gets, as floats."""
-    rows, columns, _ = picture.shape
-    resampled = 0 if (rows, columns) == (height, width) else RESAMPLED * min(rows, height) * columns
-    return picture.nbytes + resampled
-
-
-_begun = list[bool]()
-"""Holds something once a task of this process has begun to compute."""
-
-
-def _costs(pictures: Pictures, trunk: Trunk, recipe: Recipe, held: int) -> Costs:
-    """What a pixel takes, and besides `held` what all of them do."""
-    footprint = trunk.footprint(pictures.content.device)
-    return Costs(
-        pixel=footprint.there_and_back,
-        features=sum(footprint.layers[name] for name in recipe.content),
-        fixed=(0 if _begun else OWN + footprint.weights) + JUDGE + pictures.content.nbytes + held,
-        channels=pictures.channels,
-        stride=trunk.stride,
-    )
+def _told(name: str) -> Iterator[str]:
+    """What belongs beside the result, for one who did not ask for this network."""
+    yield f"through {name}"
+    if name == RANDOM:
+        yield "which was never trained: `darkroom weights` tells how to get a better one"
 
 
 def _record(

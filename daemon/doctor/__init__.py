@@ -69,7 +69,7 @@ def _examined(config: Config | None) -> Iterator[Finding]:
         yield from _area("folders", "folders", config)
     yield from _area("inotify", "machine", config)
     yield from packages.examine()
-    yield from _area("weights", "weights")
+    yield from _area("weights", "weights", config)
 
 
 def _area(area: str, module: str, *given: Config | None) -> Iterator[Finding]:

@@ -1,20 +1,31 @@
-"""The networks of style transfer: whose weights are here. None is a fault to be without: there is always one."""
+"""The networks of style transfer: whose weights are here. A fault is to be without one that a rule asks for by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from daemon.doctor.values import Finding, note, ok
+from daemon.doctor.values import Finding, fault, note, ok
+from daemon.model import Config
 from daemon.weights import networks
 
 AREA = "weights"
 
 
-def examine() -> Iterator[Finding]:
+def examine(config: Config | None) -> Iterator[Finding]:
     """One finding a network."""
     for network in networks():
         if network.problem:
+            rules = list(_asking(config, network.name))
             where = f"{network.path}: " if network.path else ""
-            yield note(AREA, network.name, f"{where}{network.problem}", network.remedy)
+            wanted = f", and asked for by the rules {', '.join(rules)}" if rules else ""
+            found = fault if rules else note
+            yield found(AREA, network.name, f"{where}{network.problem}{wanted}", network.remedy)
         else:
             yield ok(AREA, network.name, f"{network.source}{f', at {network.path}' if network.path else ''}")
+
+
+def _asking(config: Config | None, network: str) -> Iterator[str]:
+    """The rules that name a network."""
+    for rule in config.rules if config is not None else ():
+        if any(dict(step.parameters).get("network") == network for step in rule.chain):
+            yield rule.name

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 from kernels.features import pickled, store
+from kernels.features.convention import VGG_MEAN
 from kernels.features.efficientnet_lite0 import efficientnet_lite0
 from kernels.features.kinds import KINDS, LITE0, RANDOM
 from kernels.features.refused import WeightsRefused
 from kernels.features.trunk import Trunk
-from kernels.features.vgg19 import MEAN, names_up_to, random_tensors, vgg19
+from kernels.features.vgg19 import names_up_to, random_tensors, vgg19
 from kernels.tasks import TaskBlocked
 
 if TYPE_CHECKING:
@@ -23,16 +24,16 @@ class WeightsMissing(TaskBlocked):
 
 
 def choose(network: str, layers: Collection[str]) -> str:
-    """The network meant: `auto` is the first of KINDS that is here and has these layers.
+    """The network meant: `auto` is the first of KINDS whose weights are here and that has these layers.
 
-    Raises WeightsMissing for one named that is not here, and for layers of which no network here has all.
+    Raises WeightsMissing for one named that is not here, for layers of which no network here has all, and for weights
+    that are damaged: nobody who has them wants a lesser network instead.
     """
-    if network != "auto":
-        identity(network)
-        return network
-    fitting = [name for name in KINDS if set(layers) <= set(KINDS[name].layers)]
-    found = next((name for name in available() if name in fitting), None)
-    return found or _missing(fitting[0])
+    if network == "auto":
+        fitting = [name for name in KINDS if set(layers) <= set(KINDS[name].layers)]
+        network = next((name for name in fitting if name == RANDOM or store.find(name)), fitting[0])
+    identity(network)
+    return network
 
 
 def judge_of(network: str) -> str | None:
@@ -64,7 +65,7 @@ def identity(network: str) -> str:
 
 
 def _missing(network: str) -> NoReturn:
-    raise WeightsMissing(f"there are no weights of {network} here; `darkroom weights list` tells how to get them")
+    raise WeightsMissing(f"there are no weights of {network} here; `darkroom weights fetch {network}` gets them")
 
 
 def load(network: str, wanted: Collection[str], device: torch.device) -> Trunk:
@@ -82,7 +83,7 @@ def load(network: str, wanted: Collection[str], device: torch.device) -> Trunk:
 def _loaded(network: str, name: str, wanted: tuple[str, ...], device: torch.device) -> Trunk:
     path = store.find(network)
     if path is None:
-        return vgg19(name, random_tensors(wanted), MEAN, wanted, device)
+        return vgg19(name, random_tensors(wanted), VGG_MEAN, wanted, device)
     if network == LITE0:
         return efficientnet_lite0(name, pickled.read(path), wanted, device)
     tensors, mean = store.read(

@@ -6,6 +6,7 @@ package from pip, which is never imported: its code is not needed, and finding a
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from kernels.features.kinds import LITE0, VGG19
 from kernels.features.known import LITE0_SHA256
+from kernels.features.refused import WeightsRefused
 from kernels.features.stored import Header, content, header, intact, read
 
 if TYPE_CHECKING:
@@ -51,18 +53,30 @@ def _packaged() -> Path | None:
 
 
 def identity(path: Path) -> str:
-    """A short text that is another one where the weights are others. Reads a header at most."""
-    if path.suffix != ".safetensors":
-        return f"{path.name}:{path.stat().st_size}"
-    return f"{path.stem}:{header(path).checksum[:16]}"
+    """A short text that is another one where the weights are others. Quick: of ours a header is read.
+
+    Raises WeightsRefused, also for a package's file that is not as it was published, and OSError.
+    """
+    if path.suffix == ".safetensors":
+        return f"{path.stem}:{header(path).checksum[:16]}"
+    if not verify(path):
+        raise WeightsRefused(f"{path}: damaged: not as it was published; reinstall the package {LITE0_PACKAGE}")
+    return f"{path.stem}:{LITE0_SHA256}"
 
 
 def verify(path: Path) -> bool:
     """Whether a file that `find` found is as it was made. Reads all of it."""
     if path.suffix == ".safetensors":
         return intact(path)
+    status = path.stat()
+    return _digest(path, status.st_mtime_ns, status.st_size).startswith(LITE0_SHA256)
+
+
+@functools.lru_cache(8)
+def _digest(path: Path, _modified: int, _size: int) -> str:
+    """SHA-256, read once for as long as the file stays as it is."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().startswith(LITE0_SHA256)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(folder: Path, converted: Converted) -> Path:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CHANNELS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
-MEAN = (123.68, 116.779, 103.939)  # of ImageNet's pictures, RGB
 SEED = 19
 
 

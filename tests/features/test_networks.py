@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from kernels.features import WeightsMissing, available, choose, identity, judge_of, load, pickled, store
+from kernels.features.convention import VGG_MEAN
 from kernels.features.kinds import KINDS, LITE0, LITE0_LAYERS, RANDOM, VGG19, VGG19_LAYERS
-from kernels.features.vgg19 import MEAN, random_tensors, vgg19
+from kernels.features.vgg19 import random_tensors, vgg19
 from tests.kernels.hybrids import photograph
 
 CPU = torch.device("cpu")
@@ -43,19 +44,19 @@ def test_lite0_gives_the_features_of_its_authors_code(levels: Tensor) -> None:
 def test_vgg19_is_what_its_authors_describe(levels: Tensor) -> None:
     """Sixteen convolutions with ReLU, and four times the mean of 2×2 between them."""
     tensors = random_tensors(VGG19_LAYERS)
-    plain, x = dict[str, Tensor](), levels[None] - torch.tensor(MEAN)[:, None, None]
+    plain, x = dict[str, Tensor](), levels[None] - torch.tensor(VGG_MEAN)[:, None, None]
     for name in VGG19_LAYERS:
         if name.endswith("_1") and name != "conv1_1":
             x = nn.functional.avg_pool2d(x, 2)
         x = nn.functional.relu(nn.functional.conv2d(x, tensors[f"{name}.weight"], tensors[f"{name}.bias"], padding=1))
         plain[name] = x[0]
-    for name, features in vgg19("x", tensors, MEAN, VGG19_LAYERS, CPU)(levels).items():
+    for name, features in vgg19("x", tensors, VGG_MEAN, VGG19_LAYERS, CPU)(levels).items():
         assert (features - plain[name]).abs().max() <= 1e-5 * plain[name].abs().max(), name
 
 
 def test_features_by_chance_are_always_the_same_and_do_not_fade(levels: Tensor) -> None:
     one = load(RANDOM, ["conv1_1", "conv5_1"], CPU)(levels)
-    again = vgg19("again", random_tensors(VGG19_LAYERS), MEAN, ["conv1_1", "conv5_1"], CPU)(levels)
+    again = vgg19("again", random_tensors(VGG19_LAYERS), VGG_MEAN, ["conv1_1", "conv5_1"], CPU)(levels)
     for name, features in one.items():
         assert torch.equal(features, again[name]), "however many layers are made"
         assert 10 < features.square().mean().sqrt() < 1000, "as large as the levels they come from"
@@ -72,7 +73,7 @@ def test_without_a_vgg(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     assert list(available()) == [LITE0, RANDOM]
     assert choose("auto", []) == LITE0 and choose("auto", ["conv3_1"]) == RANDOM and choose(RANDOM, []) == RANDOM
     assert (judge_of(LITE0), judge_of(RANDOM), judge_of(VGG19)) == (RANDOM, LITE0, LITE0)
-    with pytest.raises(WeightsMissing, match="there are no weights of vgg19 here; `darkroom weights list`"):
+    with pytest.raises(WeightsMissing, match="there are no weights of vgg19 here; `darkroom weights fetch vgg19`"):
         choose(VGG19, [])
     monkeypatch.setattr(store, "_packaged", lambda: None)
     with pytest.raises(WeightsMissing, match="no weights of efficientnet-lite0 here"):

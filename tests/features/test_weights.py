@@ -20,7 +20,7 @@ from daemon import fetching
 from daemon.doctor import weights as doctor
 from daemon.errors import DarkroomError
 from daemon.weights import WeightsError, add, listed, verify
-from kernels.features import known, store
+from kernels.features import WeightsMissing, choose, judge_of, known, store
 from kernels.features.convention import Convention
 from kernels.features.kinds import KINDS
 from kernels.features.known import Known
@@ -105,16 +105,20 @@ def test_without_any_there_is_still_one(weights: Path, unpackaged: None) -> None
     assert list(found) == list(KINDS) and [name for name in found if found[name]["auto"]] == ["vgg19-random"]
     assert found["vgg19"]["remedy"] == "`darkroom weights fetch vgg19`"
     assert found["efficientnet-lite0"]["remedy"] == f"`{sys.executable} -m pip install no-such-package`"
-    told = {finding.name: finding for finding in doctor.examine()}
+    told = {finding.name: finding for finding in doctor.examine(None)}
     assert told["vgg19"].state == "note" and told["vgg19"].remedy == "`darkroom weights fetch vgg19`"
     assert told["vgg19-random"].state == "ok"
 
 
 def test_the_package_is_found_and_not_imported(weights: Path, packaged: Path) -> None:
     assert store.find("efficientnet-lite0") == packaged
-    assert by_name()["efficientnet-lite0"]["auto"] and store.identity(packaged) == f"{packaged.name}:7"
+    found = by_name()["efficientnet-lite0"]
+    assert found["problem"].startswith("damaged") and "--force-reinstall" in found["remedy"] and not found["auto"]
     sound, (line,) = verify("efficientnet-lite0")
     assert not sound and "damaged" in line and "--force-reinstall" in line
+    with pytest.raises(WeightsMissing, match="damaged: not as it was published; reinstall"):
+        choose("auto", [])
+    assert judge_of("vgg19") is None, "nor is it a judge, and its weights are of no other kind"
 
 
 def test_the_package_from_pip_is_as_published(weights: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.box import REPOSITORY, Box, wait_until
 from tests.tasks.taskbox import TaskBox, kill, losses, rule, workers
 
 STYLE = 'inputs: {content: "{key}.*", style: night.jpg}'
+LONG = "iterations: 160, optimizer: lbfgs"
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 
 
@@ -58,12 +60,10 @@ def test_three_photographs_and_one_style(stylebox: TaskBox) -> None:
 
 def test_killed_half_way_it_gives_the_same_picture(stylebox: TaskBox) -> None:
     """In L-BFGS and in Adam, after the first size: the result is the one of an undisturbed run, bit for bit."""
-    stylebox.configure(
-        style_rule("slow", "iterations: 60, optimizer: lbfgs"), style_rule("calm", "iterations: 60, optimizer: lbfgs")
-    )
+    stylebox.configure(style_rule("slow", LONG), style_rule("calm", LONG))
     drop(stylebox, "slow", "coffee", 200)
     daemon = stylebox.start()
-    stylebox.until_step(65)
+    stylebox.until_step(85)
     job = stylebox.row("slow/coffee")[0]
     before = stylebox.checkpoint(job).stat().st_mtime_ns
     wait_until(lambda: stylebox.checkpoint(job).stat().st_mtime_ns != before, 60, "a checkpoint of this size")
@@ -86,7 +86,17 @@ def test_a_network_that_is_not_there_keeps_its_rule_waiting(stylebox: TaskBox) -
     drop(stylebox, "style", "coffee", 64)
     daemon = stylebox.start()
     stylebox.until("style/coffee", "done")
-    told = "there are no weights of vgg19 here; `darkroom weights list` tells how to get them"
+    told = "there are no weights of vgg19 here; `darkroom weights fetch vgg19` gets them"
     wait_until(lambda: daemon.said(told), 60, "the reason")
     assert stylebox.row("vgg/coffee")[1] == "waiting"
-    assert told in stylebox.darkroom("status").stdout
+    wait_until(lambda: told in stylebox.darkroom("status").stdout, 30, "the reason there, but while it looks again")
+
+
+def test_what_fits_nowhere_says_so_at_once(stylebox: TaskBox) -> None:
+    """No try with less memory: there is no such way. It is told what is needed, and what there is."""
+    stylebox.configure(style_rule("large", "size: 16000, optimizer: adam", "retries: 0"), tasks="memory: 2GiB")
+    drop(stylebox, "large", "coffee", 64)
+    done = stylebox.once(check=None)
+    reason = stylebox.job("large/coffee")["reason"]
+    assert re.search(r"16000×\d+ needs [\d,]+ MiB at least, and [\d,]+ MiB can be had; give it a smaller size", reason)
+    assert "tried again" not in done.stdout + done.stderr

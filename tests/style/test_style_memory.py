@@ -56,7 +56,7 @@ def records(folder: Path, *jobs: tuple[Any, ...]) -> list[dict[str, Any]]:
 QUICK = {"iterations": 2}
 JOBS = (
     (512, 512, 512, 8000, {"iterations": 4}),
-    (300, 400, 512, 8000, QUICK),
+    (400, 500, 512, 8000, QUICK),
     (768, 768, 512, 500, QUICK),
     (768, 640, 512, 8000, {**QUICK, "optimizer": "adam"}),
     (256, 256, 4500, 8000, QUICK),

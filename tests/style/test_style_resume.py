@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from daemon.tasks import checkpoint
-from kernels import style_transfer
+from kernels import style_memory
 from kernels.features import WeightsMissing
 from kernels.tasks import TaskStarved
 from tests.style.runs import pair, run, same
@@ -19,7 +19,7 @@ from tests.style.runs import pair, run, same
 @pytest.fixture(autouse=True)
 def _warm(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a worker that has run a task before: plans are the same whichever test is first."""
-    monkeypatch.setattr(style_transfer, "_begun", [True])
+    monkeypatch.setattr(style_memory, "_begun", [True])
 
 
 WAYS: dict[str, dict[str, Any]] = {

@@ -76,7 +76,7 @@ def test_the_seed_preset_is_its_program() -> None:
     """5000 steps of Adam at one size, half white noise, the layers and the strength of the article's program."""
     chosen = settings("seed", "vgg19", {})
     assert (chosen.iterations, chosen.noise, chosen.sizes, chosen.optimizer) == (5000, 0.5, 1, "adam")
-    assert (chosen.strength, chosen.convention, chosen.learning_rate) == (500, "seed", 2)
+    assert (chosen.strength, chosen.convention, chosen.learning_rate) == (100, "seed", 2)
     assert chosen.content_layers == {"conv4_2": 1}
     assert chosen.style_layers == {f"conv{scale}_1": 1 for scale in range(1, 6)}
 
