@@ -29,9 +29,9 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.throughput --memory 20000
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.study
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.hybrid
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.tasks
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.style
+	$(BIN)/python -m benchmarks.hybrid
+	$(BIN)/python -m benchmarks.tasks
+	$(BIN)/python -m benchmarks.style
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

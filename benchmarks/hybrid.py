@@ -28,7 +28,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from benchmarks.measured import Timed, peak_memory, square, steps_of, timed
+from benchmarks.measured import Timed, peak_memory, square, steps_of, timed, wait_as_a_worker
 from benchmarks.throughput import cores
 from daemon.allocator import keep_pages
 from kernels.gaussian import gaussian_taps
@@ -130,6 +130,7 @@ def main() -> None:
     parser.add_argument("--with", dest="parameters", type=yaml.safe_load, default={}, help="its parameters, as YAML")
     parser.add_argument("--thrift", type=int, default=0, help="its level of thrift")
     options = parser.parse_args()
+    wait_as_a_worker()
     torch.set_num_threads(options.threads)
     keep_pages()  # as a worker does
     if options.large:

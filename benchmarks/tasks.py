@@ -5,8 +5,8 @@
 * Beside: 500 pictures for a mosaic rule of a daemon, in turn while it has nothing else to do and while it runs a task;
   from the moment they appear until every result is there. Then the task is cancelled.
 
-    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.tasks               # 5 rounds; threads wait as those of a worker do
-    OMP_WAIT_POLICY=PASSIVE python -m benchmarks.tasks --rounds 3
+    python -m benchmarks.tasks               # 5 rounds
+    python -m benchmarks.tasks --rounds 3
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import torch
 import yaml
 from skimage import data
 
+from benchmarks.measured import wait_as_a_worker
 from benchmarks.throughput import age, cores, make_backlog
 from daemon.allocator import keep_pages
 from daemon.model import TaskOptions
@@ -200,6 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    wait_as_a_worker()
     keep_pages()  # as a worker does
     print(f"{time.strftime('%Y-%m-%d')}, {cores()} cores, PyTorch {torch.__version__}")
     overhead(options.rounds)

@@ -20,6 +20,14 @@ from export.store import child_environment
 READ = 1 << 16
 ENDED_BY_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
+"""How threads of PyTorch wait for each other: they spin for some microseconds, then sleep.
+
+Left to spin they take turns with whatever else wants the cores: ten steps of a hybrid took 2.3–13 s on a busy machine.
+If they slept at once, waking them would take as long as the small steps of a network do: style transfer at 256×256
+takes 43 ms a step so, and 25 with this (docs/performance.md).
+"""
+
 
 class WorkerDied(Exception):
     """The worker is no more. `killed`: somebody ended it; `starved`: the system did, which had no memory left."""
@@ -141,13 +149,7 @@ class WorkerProcess:
 
 
 def _environment() -> dict[str, str]:
-    """Threads of PyTorch that wait for each other spin for some microseconds, then sleep.
-
-    Left to spin they take turns with whatever else wants the cores: ten steps of a hybrid took 2.3–13 s on a busy
-    machine. If they slept at once, waking them would take as long as the small steps of a network do: style transfer at
-    256×256 takes 43 ms a step so, and 25 with this (docs/performance.md).
-    """
-    return {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000", **child_environment()}
+    return {**WAITING, **child_environment()}
 
 
 def _kills_for_memory() -> int:
