@@ -78,7 +78,8 @@ def _download(url: str, path: Path) -> None:
         raise WeightsError(f"{url}: cannot be fetched (HTTP {error.code} {error.reason}); {_ELSEWHERE}") from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
-        words = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        told = (getattr(reason, name, None) for name in ("verify_message", "strerror"))
+        words = next(filter(None, told), None) or str(reason) or type(reason).__name__
         raise WeightsError(f"{url}: cannot be fetched ({words}); {_ELSEWHERE}") from error
     if expected is not None and came < expected:
         raise WeightsError(f"{url}: broken off: {came:,} of {expected:,} bytes came; fetch it again")

@@ -88,7 +88,7 @@ class Objective:
 
     def __call__(self, x: Tensor) -> Point:
         """The loss at x, its gradient, and its terms: content and style, each without its weight in the sum."""
-        inner = x.clone().requires_grad_()
+        inner = x.detach().requires_grad_()
         canvas = padded(inner, self._stride)
         content, style, outer = self._terms(canvas.detach())
         (gradient,) = torch.autograd.grad(canvas, inner, outer)

@@ -16,8 +16,8 @@ from kernels.tiles import tiles
 OPTIMIZERS = ("auto", "lbfgs", "adam")
 SMALLEST = 96
 """Pixels of the longer side below which no coarser size is begun with."""
-HISTORIES = (10, 5, 3)
-"""Steps that L-BFGS remembers, the more the better."""
+HISTORIES = (5, 3)
+"""Steps that L-BFGS remembers. Ten save one step in twenty, and each takes a fifth longer."""
 LARGEST_STATE = 512 << 20
 """Bytes of L-BFGS's vectors at most, where the choice is ours: all of them go to disk with each checkpoint."""
 TILES = (2048, 1536, 1024, 768, 512, 384)

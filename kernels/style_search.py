@@ -18,7 +18,7 @@ from kernels.tasks import Progress, State
 if TYPE_CHECKING:
     from torch import Tensor
 
-FIRST_MOVE = 4.0
+FIRST_MOVE = 3.0
 """Levels that L-BFGS moves a pixel at its first step, in the mean; from then on it knows better."""
 
 

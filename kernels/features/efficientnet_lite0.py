@@ -31,8 +31,7 @@ def efficientnet_lite0(
 
 
 def _stages(tensors: Mapping[str, Tensor], wanted: Collection[str], device: torch.device) -> Iterator[Stage]:
-    stem = _convolution(tensors, "_conv_stem", "_bn0", device, stride=2)
-    yield Stage("stem", partial(stem, ceiling=SIX), 2)
+    yield Stage("stem", partial(_convolution(tensors, "_conv_stem", "_bn0", device, stride=2), ceiling=SIX), 2)
     last = max(map(LITE0_LAYERS.index, wanted))
     for number, stride in enumerate(STRIDES[:last]):
         yield Stage(f"block{number}", _block(tensors, f"_blocks.{number}.", stride, device), stride)

@@ -96,6 +96,8 @@ def trimmed(picture: Tensor, stride: int) -> Tensor:
 
 
 def padded(picture: Tensor, stride: int) -> Tensor:
-    """C×H×W with its last row and column repeated until both sides are multiples of the stride."""
+    """C×H×W with its last row and column repeated until both sides are multiples of the stride; itself if they are."""
     _, height, width = picture.shape
+    if height % stride == width % stride == 0:
+        return picture
     return F.pad(picture[None], (0, -width % stride, 0, -height % stride), mode="replicate")[0]

@@ -84,8 +84,8 @@ class Trunk:
     def footprint(self, device: torch.device) -> Footprint:
         """What a pixel takes, measured on a small picture.
 
-        There and back that is what is kept for the way back, and the largest answer twice: on its way each gradient
-        stands beside the one it is made of.
+        There and back that is what is kept for the way back, where to go at each layer wanted, and the largest answer
+        twice: on its way each gradient stands beside the one it is made of.
         """
         side, kept, weights = PROBE * self.stride, dict[int, int](), dict[int, int]()
 
@@ -97,5 +97,5 @@ class Trunk:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             layers = self(torch.zeros(3, side, side, device=device, requires_grad=True))
         sizes = {name: layer.nbytes / side**2 for name, layer in layers.items()}
-        there_and_back = (sum(kept.values()) + 2 * max(kept.values())) / side**2
+        there_and_back = (sum(kept.values()) + 2 * max(kept.values())) / side**2 + sum(sizes.values())
         return Footprint(sum(weights.values()), there_and_back, sizes)

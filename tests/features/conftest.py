@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kernels.features import store
+
 
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -57,3 +59,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     made.shutdown()
     made.server_close()
     thread.join()
+
+
+@pytest.fixture
+def unpackaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the extra `style` is not installed."""
+    monkeypatch.setattr(store, "LITE0_PACKAGE", "no-such-package")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from kernels.features import WeightsMissing, available, choose, identity, judge_of, load, pickled, store
 from kernels.features.convention import VGG_MEAN
+from kernels.features.convolution import convolved, layout, widened
 from kernels.features.kinds import KINDS, LITE0, LITE0_LAYERS, RANDOM, VGG19, VGG19_LAYERS
 from kernels.features.vgg19 import random_tensors, vgg19
 from tests.kernels.hybrids import photograph
@@ -39,6 +41,27 @@ def test_lite0_gives_the_features_of_its_authors_code(levels: Tensor) -> None:
         for name, features in trunk(levels).items():
             assert features.shape == found[name].shape
             assert (features - found[name]).abs().max() < 1e-4 * found[name].abs().max(), name
+
+
+@pytest.mark.parametrize("ceiling", [6.0, math.inf])
+@pytest.mark.parametrize(
+    ("size", "stride", "groups"), [(1, 1, 1), (3, 1, 4), (5, 1, 4), (3, 2, 4), (5, 2, 4), (3, 2, 1)]
+)
+def test_a_convolution_there_and_back(size: int, stride: int, groups: int, ceiling: float) -> None:
+    """As PyTorch's own, from a padded picture; with answers that are cut at either end."""
+    generator = torch.Generator().manual_seed(size)
+    weight = torch.randn(4, 4 // groups, size, size, generator=generator)
+    bias, before = torch.randn(4, generator=generator), (size - stride) // 2
+    x = (4 * torch.randn(1, 4, 12, 8, generator=generator)).requires_grad_()
+    padded = nn.functional.pad(x, (before, size - stride - before) * 2)
+    plain = nn.functional.hardtanh(nn.functional.conv2d(padded, weight, bias, stride, groups=groups), 0, ceiling)
+    if size > 1:
+        assert (plain == 0).any() and (plain == ceiling).any() == (ceiling == 6)
+    kernel = widened(weight) if stride == 2 else weight
+    ours = convolved(x, layout(kernel, CPU), bias, stride=stride, groups=groups, ceiling=ceiling)
+    slope = torch.randn(plain.shape, generator=generator)
+    (there,), (back,) = (torch.autograd.grad(answer, x, slope) for answer in (plain, ours))
+    assert torch.allclose(ours, plain, atol=1e-5) and torch.allclose(back, there, atol=1e-5)
 
 
 def test_vgg19_is_what_its_authors_describe(levels: Tensor) -> None:

@@ -34,11 +34,11 @@ def test_less_memory_means_less_history_then_tiles_then_adam() -> None:
         assert planned.memory <= memory * GIB
         return planned.history, planned.side
 
-    assert way(8) == (10, 1024)
-    assert way(1.65) == (5, 1024)
-    assert way(1.1) == (10, 768)
+    assert way(8) == (5, 1024)
+    assert way(1.6) == (3, 1024)
+    assert way(1.1) == (5, 768)
     assert way(0.7)[1] < 768 and way(0.6)[0] == 0
-    assert way(8, "adam") == (0, 1024) and way(8, "lbfgs") == (10, 1024)
+    assert way(8, "adam") == (0, 1024) and way(8, "lbfgs") == (5, 1024)
     with pytest.raises(TaskStarved, match=r"1024×1024 needs \d+ MiB at least, and 102 MiB can be had; give it a"):
         way(0.1)
     (modest,) = plan([(1024, 1024)], 50, COSTS, "auto", GIB, wanted=GIB // 8)

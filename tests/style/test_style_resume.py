@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ import pytest
 import torch
 
 from daemon.tasks import checkpoint
+from daemon.tasks.folder import TaskFolder
+from daemon.tasks.history import History
+from daemon.tasks.messages import Finished, Run
+from daemon.tasks.running import Running
 from kernels import style_memory
+from kernels.chain import parse_chain
 from kernels.features import WeightsMissing
 from kernels.tasks import TaskStarved
 from tests.style.runs import pair, run, same
@@ -65,6 +71,23 @@ def test_other_weights_since_then(monkeypatch: pytest.MonkeyPatch) -> None:
     state = copy.deepcopy(whole.snapshots[1])
     state["network"] = "vgg19"
     assert run(inputs, state, iterations=3).record["network"] == "efficientnet-lite0", "which is gone"
+
+
+def test_begun_anew_the_worker_counts_anew(tmp_path: Path) -> None:
+    """Losses of steps that are not in the picture do not stand in its history."""
+    inputs = pair()
+    state = run(inputs, keep=True, iterations=3).snapshots[3] | {"identity": "others"}
+    folder, history = TaskFolder(tmp_path / "task"), History()
+    for role, pixels in inputs.items():
+        folder.write_input(role, pixels.numpy())
+    history.note(9, {"loss": 1.0})
+    kept = {"state": state, "step": 9, "steps": 9, "history": history.plain(), "seconds": 1.0}
+    checkpoint.save(folder.checkpoint, "key", kept)
+    (step,) = parse_chain({"style_transfer": {"iterations": 3}})
+    order = Run(str(folder.path), step.name, dict(step.parameters), tuple(inputs), "key", 0, 1e9, None)
+    done = Running(order, torch.device("cpu"), lambda report: None, threading.Event()).run()
+    assert isinstance(done, Finished) and [number for number, _ in done.history] == [1, 2, 3] and done.steps == 3
+    assert done.told == ("through efficientnet-lite0",)
 
 
 def test_more_thrift_is_another_plan() -> None:

@@ -163,6 +163,8 @@ def test_layers_can_be_chosen() -> None:
         ({"style_layers": {}}, "style_layers", "nothing stands there; give {name: 0–1000, …}"),
         ({"style_layers": ["stem"]}, "style_layers", "is not a mapping of names to numbers"),
         ({"style_layers": {"stem": 0}}, "style_layers", "all of its weights are 0"),
+        ({"style_layers": [["stem", 1], ["stem", 2]]}, "style_layers", "'stem' stands there twice; name it once"),
+        ({"convention": "seed"}, "convention", "convention is given without strength; give strength with it"),
         ({"style_layers": 3}, "style_layers", "3 is not a mapping of names to numbers"),
         ({"network": "vgg16"}, "network", "did you mean vgg19?"),
         ({"strength": -1}, "strength", "out of range"),
