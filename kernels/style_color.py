@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COLORS = ("style", "luminance", "match")
 LUMA = (0.299, 0.587, 0.114)
-GAIN = 3.0
+GAIN = 3.0  # times that differences may grow
 SPREAD = 1.0  # levels² that are added to each variance: a picture of one colour has none
 
 
@@ -23,7 +23,7 @@ def luminance(levels: Tensor) -> Tensor:
 
 
 def matched_luminance(style: Tensor, content: Tensor) -> Tensor:
-    """1×h×w `style` with the mean and the standard deviation of `content`, of any size."""
+    """1×h×w `style` with the mean and the standard deviation of `content`, of any size; spread GAIN times at most."""
     factor = torch.sqrt((content.var(correction=0) + SPREAD) / (style.var(correction=0) + SPREAD)).clamp(max=GAIN)
     return (style - style.mean()) * factor + content.mean()
 

@@ -9,23 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kernels.features.gram import by_position
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 NOTHING = 1e-12
 """A sum of squares below this is a layer's that answers nothing anywhere."""
-
-
-def by_position(features: Tensor) -> Tensor:
-    """N×h×w features as M×N: as they lie in memory, channels last, so that nothing is copied."""
-    return features.permute(1, 2, 0).flatten(0, 1)
-
-
-def gram(features: Tensor) -> Tensor:
-    """G = F·Fᵀ of N×h×w features: N×N."""
-    flat = by_position(features)
-    return flat.T @ flat
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:

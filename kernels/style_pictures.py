@@ -46,16 +46,11 @@ class Pictures:
 
     def style_for(self, content: Tensor) -> Tensor:
         """The style picture with as many pixels as the content at hand, times style_scale squared; never enlarged."""
-        levels = levels_at(self.style, *self.style_size(*content.shape[1:]))
+        _, rows, columns = content.shape
+        levels = levels_at(self.style, *style_shape(self.style, self.style_scale, rows, columns))
         if self.channels == 1:
             return matched_luminance(luminance(levels), content)
         return matched_colors(levels, content) if self.color == "match" else levels
-
-    def style_size(self, rows: int, columns: int) -> tuple[int, int]:
-        """Height and width at which the style is looked at beside rows×columns of the content."""
-        height, width, _ = self.style.shape
-        scale = min(1.0, self.style_scale * (rows * columns / (height * width)) ** 0.5)
-        return max(1, round(height * scale)), max(1, round(width * scale))
 
     def recolored(self, content: Tensor, style: Tensor, share: float) -> Tensor:
         """Levels of the content, the share of the way towards the colours of the style; grey ones have none."""
@@ -95,6 +90,13 @@ def shape_at(picture: Tensor, size: int | None) -> tuple[int, int]:
         return height, width
     rows = size if height >= width else fitted(height, width, size)
     return rows, size if width >= height else fitted(width, height, size)
+
+
+def style_shape(style: Tensor, scale: float, rows: int, columns: int) -> tuple[int, int]:
+    """Height and width at which a style, uint8 h×w×3, is looked at beside rows×columns of the content."""
+    height, width, _ = style.shape
+    factor = min(1.0, scale * (rows * columns / (height * width)) ** 0.5)
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def sized(picture: Tensor, rows: int, columns: int) -> Tensor:
@@ -141,11 +143,11 @@ def enlarged(x: Tensor, height: int, width: int, mode: str) -> Tensor:
 
 
 def with_noise(content: Tensor, share: float, seed: int) -> Tensor:
-    """3×H×W or 1×H×W levels mixed with white noise, uniform around what the network takes for nothing."""
+    """3×H×W or 1×H×W levels mixed with white noise, uniform around the mean of ImageNet's pictures."""
     if share == 0:
         return content
     generator = torch.Generator().manual_seed(seed)
-    nothing = torch.tensor(VGG_MEAN)[:, None, None]
-    middle = nothing if len(content) == len(nothing) else luminance(nothing)
+    mean = torch.tensor(VGG_MEAN)[:, None, None]
+    middle = mean if len(content) == len(mean) else luminance(mean)
     noise = middle + NOISE * (2 * torch.rand(content.shape, generator=generator) - 1)
     return (1 - share) * content + share * noise.to(content.device)

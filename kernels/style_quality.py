@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kernels.backend import torch
 from kernels.features import load
+from kernels.features.gram import gram
 from kernels.features.kinds import KINDS, Kind
 from kernels.features.tiled import padded
 from kernels.features.trunk import Trunk
 from kernels.style_grams import remembered_grams
-from kernels.style_loss import NOTHING, gram
-from kernels.style_pictures import Pictures, levels_at
+from kernels.style_loss import NOTHING
+from kernels.style_pictures import Pictures, levels_at, style_shape
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SIDE = 256
 """Pixels of the longer side at which it is measured, so that it costs about a second."""
+NEAR = 1e-6
+"""A start that is nearer to the aim than this share of it is there already."""
 
 Layers: TypeAlias = "Mapping[str, Tensor]"
 
@@ -32,14 +35,15 @@ Layers: TypeAlias = "Mapping[str, Tensor]"
 def distances(network: str, result: Tensor, pictures: Pictures) -> tuple[float, float]:
     """Style and content distance of a result, uint8 H×W×3, by a network.
 
-    The style picture is seen as large as it was when the result was made, and for the content distance stretched to the
-    content's shape.
+    The style picture is seen at the scale it had when the result was made, but with no more pixels than the result is;
+    and for the content distance stretched to the content's shape.
     """
     kind, size = KINDS[network], _within(result)
     trunk = load(network, [*kind.content, *kind.style], result.device)
     seen = (result, pictures.content, pictures.style)
     made, photo, stretched = (_seen(trunk, kind, picture, size) for picture in seen)
-    aim = remembered_grams(trunk, levels_at(pictures.style, *pictures.style_size(*size)), tuple(kind.style))
+    own = style_shape(pictures.style, min(1.0, pictures.style_scale), *size)
+    aim = remembered_grams(trunk, levels_at(pictures.style, *own), tuple(kind.style))
     return _ratio(kind.style, made[0], aim, photo[0]), _ratio(kind.content, made[1], photo[1], stretched[1])
 
 
@@ -58,7 +62,7 @@ def _ratio(
 ) -> float:
     """How far `found` is from the aim, as a share of how far `start` is; 0 where even that is there."""
     far = sum(_apart(start[name], aim[name]) for name in names)
-    return sum(_apart(found[name], aim[name]) for name in names) / far if far else 0.0
+    return sum(_apart(found[name], aim[name]) for name in names) / far if far > NEAR else 0.0
 
 
 def _apart(one: Tensor, aim: Tensor) -> float:

@@ -113,12 +113,12 @@ def style_transfer(
     trunk = load(name, recipe.layers, inputs["content"].device)
     shape = shape_at(inputs["content"], size)
     if state["plan"] is None:  # before anything of that shape is made
-        costs = style_memory.costs(inputs, shape, channels_of(color), trunk, recipe.content)
+        costs = style_memory.costs(inputs, shape, style_scale, channels_of(color), trunk, recipe.content)
         pixels = sizes(*shape, chosen.sizes)
         made = plan(pixels, chosen.iterations, costs, chosen.optimizer, memory, memory >> thrift)
         state["plan"] = [asdict(each) for each in made]
     planned = [Size(**each) for each in state["plan"]]
-    style_memory.begin()
+    style_memory.begin(trunk)
     pictures = Pictures(sized(inputs["content"], *shape), inputs["style"], color, style_scale)
     wanted = Search(
         pictures, recipe, trunk, planned, chosen.learning_rate, chosen.palette * recipe.style_share, chosen.noise, seed

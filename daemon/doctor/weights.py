@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from daemon.doctor.values import Finding, fault, note, ok
 from daemon.model import Config
-from daemon.weights import networks
+from daemon.weights import automatic, networks
 
 AREA = "weights"
 
 
 def examine(config: Config | None) -> Iterator[Finding]:
     """One finding a network."""
-    for network in networks():
+    every = networks()
+    for network in every:
         if network.problem:
-            rules = list(_asking(config, network.name))
+            names = {network.name, "auto"} if network == automatic(every) else {network.name}
+            rules = list(_asking(config, names))
             where = f"{network.path}: " if network.path else ""
             wanted = f", and asked for by the rules {', '.join(rules)}" if rules else ""
             found = fault if rules else note
@@ -24,8 +26,8 @@ def examine(config: Config | None) -> Iterator[Finding]:
             yield ok(AREA, network.name, f"{network.source}{f', at {network.path}' if network.path else ''}")
 
 
-def _asking(config: Config | None, network: str) -> Iterator[str]:
-    """The rules that name a network."""
+def _asking(config: Config | None, names: Collection[str]) -> Iterator[str]:
+    """The rules that ask for a network of these names."""
     for rule in config.rules if config is not None else ():
-        if any(dict(step.parameters).get("network") == network for step in rule.chain):
+        if any(dict(step.parameters).get("network") in names for step in rule.chain):
             yield rule.name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from kernels.features import pickled, store
 from kernels.features.convention import VGG_MEAN
 from kernels.features.efficientnet_lite0 import efficientnet_lite0
-from kernels.features.kinds import KINDS, LITE0, RANDOM
+from kernels.features.kinds import KINDS, LITE0, RANDOM, VGG19
 from kernels.features.refused import WeightsRefused
 from kernels.features.trunk import Trunk
 from kernels.features.vgg19 import names_up_to, random_tensors, vgg19
@@ -65,7 +65,8 @@ def identity(network: str) -> str:
 
 
 def _missing(network: str) -> NoReturn:
-    raise WeightsMissing(f"there are no weights of {network} here; `darkroom weights fetch {network}` gets them")
+    remedy = f"`darkroom weights fetch {network}` gets them" if network == VGG19 else "`darkroom weights` tells how"
+    raise WeightsMissing(f"there are no weights of {network} here; {remedy}")
 
 
 def load(network: str, wanted: Collection[str], device: torch.device) -> Trunk:

@@ -19,8 +19,8 @@ def convolved(
 ) -> Tensor:
     """1×C×h×w convolved with zeros around, then cut to 0..`ceiling` if there is one.
 
-    `weight` is O×C/groups×k×k and fixed: no gradient goes there. An even k looks one row further before a pixel than
-    behind it; see `widened`.
+    `weight` is O×C/groups×k×k and fixed: no gradient goes there. An even k looks one row further behind a pixel than
+    before it; see `widened`.
     """
     if ceiling is not None:
         cut: Tensor = _Cut.apply(x, weight, bias, stride, groups, ceiling)  # type: ignore[no-untyped-call]

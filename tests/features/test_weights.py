@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from daemon import fetching
 from daemon.config import load_config
 from daemon.doctor import weights as doctor
 from daemon.weights import WeightsError, add, listed, verify
@@ -101,26 +102,34 @@ def test_without_any_there_is_still_one(weights: Path, unpackaged: None) -> None
     assert told["vgg19-random"].state == "ok"
 
 
-def test_a_network_that_a_rule_names_must_be_there(weights: Path, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("""
+RULE = """
 version: 1
 rules:
   - {name: vgg, watch: in, steps: [style_transfer: {network: vgg19}], inputs: {content: "{key}.*", style: s.jpg},
      output: "out/{key}.png"}
-""")
+"""
+
+
+def test_a_network_that_a_rule_names_must_be_there(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(RULE)
     told = {finding.name: finding for finding in doctor.examine(load_config(tmp_path / "config.yaml"))}
     assert told["vgg19"].state == "fault" and told["vgg19"].detail == "not there, and asked for by the rules vgg"
     assert told["vgg19"].remedy == "`darkroom weights fetch vgg19`"
 
 
-def test_the_package_is_found_and_not_imported(weights: Path, packaged: Path) -> None:
+def test_the_package_is_found_and_not_imported(weights: Path, packaged: Path, tmp_path: Path) -> None:
     assert store.find("efficientnet-lite0") == packaged
     found = by_name()["efficientnet-lite0"]
-    assert found["problem"].startswith("damaged") and "--force-reinstall" in found["remedy"] and not found["auto"]
+    assert found["problem"].startswith("damaged") and "--force-reinstall" in found["remedy"] and found["auto"]
     sound, (line,) = verify("efficientnet-lite0")
     assert not sound and "damaged" in line and "--force-reinstall" in line
-    with pytest.raises(WeightsMissing, match="damaged: not as it was published; reinstall"):
+    with pytest.raises(WeightsMissing, match="damaged: not as it was published; `darkroom weights`"):
         choose("auto", [])
+    (tmp_path / "config.yaml").write_text(RULE.replace("vgg19", "auto"))
+    told = {finding.name: finding for finding in doctor.examine(load_config(tmp_path / "config.yaml"))}
+    assert told["efficientnet-lite0"].state == "fault"
+    with pytest.raises(WeightsError, match=r"damaged: its values are not those .*--force-reinstall"):
+        fetching.fetch("efficientnet-lite0", None, None)
     assert judge_of("vgg19") is None, "nor is it a judge, and its weights are of no other kind"
 
 
@@ -153,7 +162,7 @@ def test_damage_is_found_and_not_taken_for_weights(weights: Path, tmp_path: Path
     path.write_bytes(content[:-1000])
     assert by_name()["vgg19"]["problem"].startswith("truncated") and not verify(None)[0]
     path.write_bytes(content[:100])
-    assert by_name()["vgg19"]["problem"].startswith("truncated") and by_name()["vgg19-random"]["auto"]
+    assert by_name()["vgg19"]["problem"].startswith("truncated") and by_name()["vgg19"]["auto"], "it is not passed over"
     assert not verify(None)[0]
 
 

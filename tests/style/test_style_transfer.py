@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kernels import style_grams
 from kernels.chain import ChainError, canonical, describe, parse_chain
 from kernels.features.kinds import LITE0, RANDOM
 from kernels.style_color import LUMA
+from kernels.style_pictures import Pictures
 from kernels.style_presets import PRESETS, settings
 from tests.style.runs import PAIRS, pair, run, same, started
 
@@ -131,6 +134,24 @@ def test_a_picture_in_its_own_style_and_one_of_a_single_color() -> None:
             assert torch.isfinite(
                 torch.tensor([loss["loss"] for loss in run(inputs, color=color, **QUICK).losses])
             ).all()
+
+
+def test_what_a_coarser_size_has_changed_is_carried_over() -> None:
+    """The content's own detail is there from the start: where nothing was changed the next size begins with it."""
+    pictures = Pictures(pair(height=96, width=120)["content"], pair()["style"], "style", 1.0)
+    coarse, content = pictures.content_at(48, 60), pictures.content_at(96, 120)
+    assert torch.allclose(pictures.refined(coarse, content), content, atol=1e-3)
+    darker = pictures.refined(coarse - 20, content.clamp(20, 255))
+    assert torch.allclose(darker, content.clamp(20, 255) - 20, atol=1e-3)
+
+
+def test_a_style_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By jobs of one size, however many."""
+    monkeypatch.setattr(style_grams, "_grams", OrderedDict())
+    run(pair(), **QUICK)
+    made = list(style_grams._grams)
+    run(pair(("chelsea", "coffee")), **QUICK)
+    assert list(style_grams._grams) == made
 
 
 def test_noise_is_of_its_seed() -> None:
