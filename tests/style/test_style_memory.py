@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.box import ENVIRONMENT
 
 WORKER = """
@@ -56,23 +54,15 @@ def records(folder: Path, *jobs: tuple[Any, ...]) -> list[dict[str, Any]]:
 QUICK = {"iterations": 2}
 JOBS = (
     (512, 512, 512, 8000, {"iterations": 4}),
-    (400, 500, 512, 8000, QUICK),
-    (768, 768, 512, 500, QUICK),
-    (768, 640, 512, 8000, {**QUICK, "optimizer": "adam"}),
-    (256, 256, 4500, 8000, QUICK),
-    (300, 300, 3000, 8000, {**QUICK, "style_scale": 4}),
-    (3000, 4500, 512, 8000, {**QUICK, "size": 384}),
+    (640, 640, 512, 400, {**QUICK, "optimizer": "adam"}),
+    (256, 256, 4000, 8000, QUICK),
+    (2400, 4000, 512, 8000, {**QUICK, "size": 384}),
+    (300, 300, 2000, 8000, {**QUICK, "style_scale": 4}),
 )
 
 
 def test_the_estimate_is_what_it_takes(tmp_path: Path) -> None:
-    """Within a quarter: whole and in tiles, L-BFGS and Adam, other sizes, a style and a content of megapixels."""
+    """Within a quarter: whole and in tiles, the first job and later ones, a style and a content of megapixels."""
     told = [(record["memory_peak"], record["memory_estimate"]) for record in records(tmp_path, *JOBS)]
     assert all(0.75 <= peak / estimate <= 1.25 for peak, estimate in told), told
-    assert told[2][1] <= 500
-
-
-def test_the_first_job_in_tiles(tmp_path: Path) -> None:
-    (record,) = records(tmp_path, (768, 768, 512, 600, {**QUICK, "optimizer": "adam"}))
-    assert record["memory_estimate"] <= 600
-    assert record["memory_peak"] / record["memory_estimate"] == pytest.approx(1, abs=0.25)
+    assert told[1][1] <= 400
