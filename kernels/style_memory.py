@@ -12,11 +12,11 @@ from kernels.style_plan import Costs
 if TYPE_CHECKING:
     from torch import Tensor
 
-OWN = 100 << 20
+OWN = 90 << 20
 """Bytes that PyTorch takes for itself at the first convolutions of a process, and keeps."""
-JUDGE = 60 << 20
+JUDGE = 50 << 20
 """Bytes that looking at the result takes, also through the network that judges it."""
-RESAMPLED = 36
+RESAMPLED = 30
 """Bytes for a pixel of a picture of its new height and its old width: two floats of each color, and holes."""
 LEVELS = 24
 """Bytes for a pixel of the style as it is looked at: floats, and once more in other colors or on their way."""

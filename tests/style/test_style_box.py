@@ -14,7 +14,7 @@ from tests.box import REPOSITORY, Box, wait_until
 from tests.tasks.taskbox import TaskBox, kill, losses, rule, workers
 
 STYLE = 'inputs: {content: "{key}.*", style: night.jpg}'
-LONG = "iterations: 160, optimizer: lbfgs"
+LONG = "iterations: 140, optimizer: lbfgs"
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 
 
