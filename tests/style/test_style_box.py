@@ -89,7 +89,7 @@ def test_a_network_that_is_not_there_keeps_its_rule_waiting(stylebox: TaskBox) -
     stylebox.until("style/coffee", "done")
     told = "there are no weights of vgg19 here; `darkroom weights fetch vgg19` gets them"
     wait_until(lambda: daemon.said(told), 60, "the reason")
-    assert stylebox.row("vgg/coffee")[1] == "waiting"
+    wait_until(lambda: stylebox.row("vgg/coffee")[1] == "waiting", 30, "the job to wait")
     wait_until(lambda: told in stylebox.darkroom("status").stdout, 30, "the reason there, but while it looks again")
 
 
