@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.box import ENVIRONMENT
 
 WORKER = """
@@ -52,21 +54,30 @@ def records(folder: Path, *jobs: tuple[Any, ...]) -> list[dict[str, Any]]:
 
 
 QUICK = {"iterations": 2}
-JOBS = (
-    (512, 512, 512, 8000, {"iterations": 4}),
-    (640, 640, 512, 400, {**QUICK, "optimizer": "adam"}),
+ADAM = {**QUICK, "optimizer": "adam"}
+LATER = (
+    (384, 384, 512, 8000, QUICK),
+    (640, 640, 512, 400, ADAM),
     (256, 256, 4000, 8000, QUICK),
     (2400, 4000, 512, 8000, {**QUICK, "size": 384}),
     (300, 300, 2000, 8000, {**QUICK, "style_scale": 4}),
 )
 
 
-def test_the_estimate_is_what_it_takes(tmp_path: Path) -> None:
-    """Whole and in tiles, the first job and later ones, a style and a content of megapixels.
+@pytest.mark.parametrize("memory", [8000, 600])
+def test_the_estimate_is_what_it_takes(memory: int, tmp_path: Path) -> None:
+    """Within a quarter, whole and in tiles, for the first job of a worker."""
+    (record,) = records(tmp_path, (768, 768, 768, memory, ADAM))
+    peak, estimate = record["memory_peak"], record["memory_estimate"]
+    assert 0.75 <= peak / estimate <= 1.25, (peak, estimate)
+    assert estimate <= memory
 
-    Never more than a quarter above it. On a machine with nothing else to do it is not a quarter below it either
-    (docs/performance.md); beside other tests the heap has been seen to take 0.62 of it.
+
+def test_later_jobs_take_no_more(tmp_path: Path) -> None:
+    """Never a quarter more than was promised: other sizes, a style and a content of megapixels, a style seen larger.
+
+    How much less hangs on what earlier jobs left in the heap: docs/performance.md has it for a machine at rest.
     """
-    told = [(record["memory_peak"], record["memory_estimate"]) for record in records(tmp_path, *JOBS)]
+    told = [(record["memory_peak"], record["memory_estimate"]) for record in records(tmp_path, *LATER)]
     assert all(0.5 <= peak / estimate <= 1.25 for peak, estimate in told), told
     assert told[1][1] <= 400
