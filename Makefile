@@ -13,7 +13,7 @@ test: $(READY)
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 demo: $(READY)
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python -m examples.demo
 
 check: lint types test
 
@@ -32,6 +32,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.hybrid
 	$(BIN)/python -m benchmarks.tasks
 	$(BIN)/python -m benchmarks.style
+	$(BIN)/python -m benchmarks.prior
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

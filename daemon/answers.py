@@ -194,7 +194,8 @@ def operators_text(name: str | None) -> str:
 def _operator(operator: Any) -> str:
     lines = [f"{operator.name}: {operator.summary}"]
     if operator.task is not None:
-        lines.append(f"    inputs: {', '.join(operator.task.inputs)}")
+        further = [f"{role} with {name}: {value}" for role, (name, value) in operator.task.optional.items()]
+        lines.append(f"    inputs: {', '.join([*operator.task.inputs, *further])}")
     for name, parameter in operator.parameters.items():
         lines.append(f"    {name}: {parameter.describe()}" + (f"; {parameter.doc}" if parameter.doc else ""))
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from daemon.groups import Group, compose
+from daemon.groups import Group, compose, places_of
 from daemon.ledger import Ledger
 from daemon.listing import Listing
 from daemon.model import Input, Member, Rule
@@ -36,7 +36,11 @@ def gather(rule: Rule, root: str, places: Iterable[Place], listing: Listing, led
 
 def _files(rule: Rule, root: str, wanted: Input, place: Place, listing: Listing) -> list[Sighting]:
     assert wanted.pattern is not None
-    taken = [relative for relative in listing.files(wanted.pattern, place) if takes(rule, root, relative)]
+    taken = [
+        relative
+        for relative in listing.files(wanted.pattern, place)
+        if takes(rule, root, relative) and any(each.role == wanted.role for each, _ in places_of(rule.inputs, relative))
+    ]
     return _look(root, taken)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.model import Fingerprint, Input, Member
-from daemon.patterns import Place
+from daemon.patterns import Pattern, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,17 @@ def _missing(wanted: Input, place: Place) -> str:
 
 
 def places_of(inputs: Sequence[Input], relative: str) -> Iterator[tuple[Input, Place]]:
-    """Every role and group that a file below the watched folder belongs to; more than one is trouble."""
+    """Every role and group that a file below the watched folder belongs to; more than one is trouble.
+
+    A pattern that is a special case of another goes before it: a.mask.png is the mask of a by `{key}.mask.*`, and not
+    the picture of a.mask by `{key}.*`.
+    """
+    found = list[tuple[Input, Pattern, Place]]()
     for each in inputs:
         if each.pattern is not None and (place := each.pattern.place_of(relative)) is not None:
+            found.append((each, each.pattern, place))
+    for each, pattern, place in found:
+        if not any(pattern.covers(other) and not other.covers(pattern) for _, other, _ in found):
             yield each, place
 
 

@@ -13,6 +13,7 @@ from kernels.parameters import show
 KEY = "{key}"
 _KEY = "([^/]+)"
 _FIELD = re.compile(r"\{[^{}]*\}")
+_VARIABLE = re.compile(r"\{key\}|\[[^\]]*\]|[*?]")
 _EXAMPLE = f'write one such as "{KEY}.near.*"'
 
 
@@ -62,6 +63,10 @@ class Pattern:
                 return None
             key = match.group(1) if part.groups else key
         return Place("/".join(components[:before]), key)
+
+    def covers(self, other: Pattern) -> bool:
+        """Whether another pattern is a special case of this one: what that one matches, this one does."""
+        return self.place_of(_VARIABLE.sub("x", other.text)) is not None
 
     def example(self, place: Place) -> str:
         """What a file that is missing would be called: `castle.far.*`."""

@@ -14,13 +14,12 @@ import skimage.data
 import torch
 from PIL import Image
 
+from examples.sheet import row
 from kernels.chain import parse_chain
 from kernels.spec import operators
 
 NIGHT = Path(__file__).parent / "night.jpg"
 MEMORY = 4 << 30
-GAP = 6
-"""Pixels between two pictures of a row."""
 
 
 def photograph(name: str, side: int) -> Image.Image:
@@ -41,17 +40,6 @@ def painted(content: Image.Image, style: Image.Image, **parameters: Any) -> Imag
             next(steps)
         except StopIteration as end:
             return Image.fromarray(end.value.picture.numpy())
-
-
-def row(path: Path, *pictures: Image.Image) -> None:
-    """Side by side, as a JPEG file."""
-    width = sum(picture.width + GAP for picture in pictures) - GAP
-    sheet, left = Image.new("RGB", (width, pictures[0].height), "white"), 0
-    for picture in pictures:
-        sheet.paste(picture, (left, 0))
-        left += picture.width + GAP
-    sheet.save(path, quality=88)
-    print(path, sheet.size, flush=True)
 
 
 def main(folder: Path) -> None:

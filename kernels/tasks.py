@@ -13,6 +13,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from kernels.parameters import Values
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,19 +24,36 @@ State: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What makes a step a task: the roles of the pictures it needs, such as `near` and `far`.
+    """What makes a step a task: `inputs`, the roles of the pictures it needs, such as `near` and `far`.
 
     `savings` says, in words, what it does at each level of thrift if memory runs out. A task that has any takes a
     parameter `thrift` more: 0, or how many of them to apply; a state of one level is never given to another. `beside`
     names the pictures that a result may have besides its own; a parameter of such a name is the flag that asks for it.
     A task that `plans` its memory takes a parameter `memory` more: bytes that it may take, as far as one can know. What
     follows from it belongs into the state: at the next start it is another number.
+
+    `optional` are further roles that may be given or not, each with the parameter and its value that it goes with.
+    Where one called `transparency` goes with the parameters and is not given, the alpha channel of the first input
+    stands for it, if there is one; the result is then opaque. `enlarges(parameters)` is how many times as wide and as
+    high as the first input the result is.
     """
 
     inputs: tuple[str, ...]
     savings: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     plans: bool = False
+    optional: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    transparency: str | None = None
+    enlarges: Callable[[Values], int] | None = None
+
+    def roles(self, parameters: Values) -> tuple[str, ...]:
+        """Every role that a picture may have with these parameters, the needed ones first."""
+        going = (role for role, (name, value) in self.optional.items() if parameters.get(name) == value)
+        return (*self.inputs, *going)
+
+    def enlarged(self, parameters: Values, side: int) -> int:
+        """A side of the result for that of the first input, in pixels."""
+        return side * (self.enlarges(parameters) if self.enlarges else 1)
 
 
 @dataclass(frozen=True, slots=True)

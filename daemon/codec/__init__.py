@@ -25,11 +25,35 @@ import numpy as np
 from daemon.codec import bmp, exif, icc, jpeg, pillow, png, tiff, webp
 from daemon.codec.orientation import swaps_sides, upright
 from daemon.codec.sniff import recognise
-from daemon.codec.values import Decoded, Format, Header, Metadata, Pixels, Plate, Scan, damaged, format_of
-from daemon.errors import OutputRefused
+from daemon.codec.values import (
+    WITHOUT_ALPHA,
+    Decoded,
+    Format,
+    Header,
+    Metadata,
+    Pixels,
+    Plate,
+    Scan,
+    check_size,
+    damaged,
+    format_of,
+    refuse_unfit,
+)
 from daemon.model import EncodeOptions
 
-__all__ = ["Decoded", "Format", "Header", "Metadata", "decode", "encode", "format_of", "probe"]
+__all__ = [
+    "Decoded",
+    "Format",
+    "Header",
+    "Metadata",
+    "Pixels",
+    "check_size",
+    "decode",
+    "encode",
+    "format_of",
+    "probe",
+    "refuse_unfit",
+]
 
 
 class _Codec(Protocol):
@@ -47,7 +71,6 @@ _CODECS: Mapping[Format, _Codec] = {
     Format.TIFF: tiff,
     Format.BMP: bmp,
 }
-_WITHOUT_ALPHA = {Format.JPEG, Format.BMP}
 _WITHOUT_GRAY = {Format.WEBP}
 
 
@@ -98,8 +121,10 @@ def encode(pixels: Pixels, alpha: Pixels | None, metadata: Metadata, format: For
     gray. An ICC profile of another colour space than the samples' is left out.
 
     Raises:
-        OutputRefused: the format cannot hold the picture: transparency in JPEG or BMP, sides beyond its limit.
+        OutputRefused: the format cannot hold the picture, see refuse_unfit.
     """
+    height, width = pixels.shape[:2]
+    refuse_unfit(format, width, height, alpha)
     samples = _gray(pixels) if metadata.gray and format not in _WITHOUT_GRAY else None
     if samples is None:
         samples = np.ascontiguousarray(pixels)
@@ -115,13 +140,7 @@ def _gray(pixels: Pixels) -> Pixels | None:
 
 
 def _alpha(alpha: Pixels | None, pixels: Pixels, format: Format) -> Pixels | None:
-    if alpha is None:
+    if alpha is None or format in WITHOUT_ALPHA:
         return None
-    if format in _WITHOUT_ALPHA:
-        if alpha.min() == 255:
-            return None
-        raise OutputRefused(
-            f"{format.upper()} cannot hold this picture's transparency; let the output end in .png, .webp or .tiff"
-        )
     height, width = pixels.shape[:2]
     return alpha if alpha.shape == (height, width) else pillow.resize(alpha, width, height)

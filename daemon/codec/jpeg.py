@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 
 from daemon.codec import exif, pillow
-from daemon.codec.values import Pixels, Plate, Scan, check_side, check_size, damaged, sensible_density, truncated
+from daemon.codec.values import Pixels, Plate, Scan, check_size, damaged, sensible_density, truncated
 from daemon.errors import UnsupportedPicture
 from daemon.model import EncodeOptions
 
@@ -26,7 +26,6 @@ _EXIF = b"Exif\0"
 _ICC = b"ICC_PROFILE\0"
 _MAX_PAYLOAD = 65533  # bytes of a segment behind its two of length
 _MAX_ICC_PART = _MAX_PAYLOAD - len(_ICC) - 2
-_MAX_SIDE = 65500  # pixels, libjpeg's limit
 _SUBSAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
 _PER_INCH = {1: 1.0, 2: 2.54}  # JFIF units: dots per inch, dots per cm
 # libjpeg's warnings that mean missing or senseless coefficients; Pillow would accept them and give garbage rows.
@@ -153,7 +152,6 @@ def _refuse(complaint: str) -> NoReturn:
 
 def encode(plate: Plate, options: EncodeOptions) -> bytes:
     """A baseline JPEG. Chroma as in a JPEG source; otherwise 4:4:4 from quality 90 up, and 4:2:0 below."""
-    check_side(plate, "JPEG", _MAX_SIDE)
     if plate.samples.ndim == 2:
         samples, space, chroma = plate.samples[..., np.newaxis], "GRAY", "Gray"
     else:

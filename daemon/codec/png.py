@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from daemon.codec import exif, opencv, pillow
-from daemon.codec.values import Pixels, Plate, Scan, check_side, check_size, damaged, sensible_density, truncated
+from daemon.codec.values import MAX_SIDE, Format, Pixels, Plate, Scan, check_size, damaged, sensible_density, truncated
 from daemon.errors import UnsupportedPicture
 from daemon.model import EncodeOptions
 
@@ -28,7 +28,6 @@ _HEAD = len(_SIGNATURE) + 12 + _IHDR.size  # bytes up to the end of IHDR
 _GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _DEPTHS = {_GRAY: (1, 2, 4, 8, 16), _RGB: (8, 16), _PALETTE: (1, 2, 4, 8), _GRAY_ALPHA: (8, 16), _RGB_ALPHA: (8, 16)}
 _INCHES_PER_METRE = 1 / 0.0254
-_MAX_SIDE = 1_000_000  # pixels, libpng's limit
 _MAX_ICC = 16 << 20  # bytes a compressed profile may unfold to
 
 
@@ -65,8 +64,9 @@ def _header(data: bytes, max_pixels: int) -> Scan:
     if kind != b"IHDR" or length != _IHDR.size or depth not in _DEPTHS.get(color, ()):
         raise damaged("its header makes no sense")
     check_size(width, height, max_pixels)
-    if max(width, height) > _MAX_SIDE:
-        raise UnsupportedPicture(f"this PNG has more than {_MAX_SIDE} pixels a side; cut it into smaller pictures")
+    _, most = MAX_SIDE[Format.PNG]
+    if max(width, height) > most:
+        raise UnsupportedPicture(f"this PNG has more than {most} pixels a side; cut it into smaller pictures")
     if depth == 16:
         raise UnsupportedPicture("this PNG has 16 bits per channel, which darkroom would cut to 8; save it with 8 bits")
     return Scan(width, height, color in (_GRAY, _GRAY_ALPHA), alpha=color in (_GRAY_ALPHA, _RGB_ALPHA))
@@ -149,7 +149,6 @@ def _split(bgra: Pixels) -> tuple[Pixels, Pixels]:
 
 def encode(plate: Plate, options: EncodeOptions) -> bytes:
     """A PNG of 8 bits: gray, gray with alpha, RGB or RGBA, as the plate is."""
-    check_side(plate, "PNG", _MAX_SIDE)
     if plate.samples.ndim == 2 and plate.alpha is not None:  # OpenCV cannot write two channels
         return _with_metadata(pillow.encode_png(plate.samples, plate.alpha), plate)
     return _with_metadata(opencv.encode(".png", plate.samples, plate.alpha), plate)

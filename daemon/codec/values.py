@@ -24,6 +24,10 @@ class Format(enum.StrEnum):
     BMP = "bmp"
 
 
+MAX_SIDE = {Format.JPEG: ("JPEG", 65500), Format.PNG: ("PNG", 1_000_000), Format.WEBP: ("WebP", 16383)}
+"""Pixels: the limits of libjpeg, of libpng, and of WebP itself."""
+WITHOUT_ALPHA = frozenset({Format.JPEG, Format.BMP})
+
 _EXTENSIONS = {
     "jpg": Format.JPEG,
     "jpeg": Format.JPEG,
@@ -132,17 +136,21 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def check_side(plate: Plate, name: str, limit: int) -> None:
-    """Refuse a picture with more pixels a side than its output format can hold.
+def refuse_unfit(format: Format, width: int, height: int, alpha: Pixels | None) -> None:
+    """Refuse a picture that its output format cannot hold. `alpha`: uint8, or None.
 
     Raises:
-        OutputRefused: it has.
+        OutputRefused: a side has too many pixels, or there is transparency in a JPEG or BMP.
     """
-    height, width = plate.samples.shape[:2]
+    name, limit = MAX_SIDE.get(format, ("", max(height, width)))
     if max(height, width) > limit:
         raise OutputRefused(
             f"{width} × {height} pixels do not fit a {name} ({limit} a side); "
             "make the picture smaller or let the output end in .tiff"
+        )
+    if format in WITHOUT_ALPHA and alpha is not None and alpha.min() < 255:
+        raise OutputRefused(
+            f"{format.upper()} cannot hold this picture's transparency; let the output end in .png, .webp or .tiff"
         )
 
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from daemon.codec import exif, pillow
-from daemon.codec.values import Pixels, Plate, Scan, check_side, check_size, damaged, truncated
+from daemon.codec.values import Pixels, Plate, Scan, check_size, damaged, truncated
 from daemon.errors import UnsupportedPicture
 from daemon.model import EncodeOptions
 
@@ -15,7 +15,6 @@ _LOSSY = struct.Struct("<3x3sHH")
 _LOSSLESS = struct.Struct("<BI")
 _CANVAS = struct.Struct("<B3x6s")
 _ANIMATED = 0x02
-_MAX_SIDE = 16383  # pixels, the format's own limit
 
 
 def scan(data: bytes, max_pixels: int) -> Scan:
@@ -98,6 +97,5 @@ def encode(plate: Plate, options: EncodeOptions) -> bytes:
 
     Lossless keeps the colour of fully transparent pixels too.
     """
-    check_side(plate, "WebP", _MAX_SIDE)
     lossless = options.webp_lossless or plate.metadata.lossless
     return pillow.encode_webp(plate, options.webp_quality, lossless)

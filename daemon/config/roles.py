@@ -9,9 +9,10 @@ from daemon.config.types import InnerError, KeyFault
 from daemon.model import Input
 from daemon.patterns import KEY
 from daemon.template import Template
-from kernels.chain import Chain, task_of
+from kernels.chain import Chain, Step, task_of
 from kernels.chain import Fault as StepFault
 from kernels.parameters import suggest
+from kernels.spec import Task
 
 _OF_FILES = ("stem", "name", "ext")
 
@@ -20,30 +21,42 @@ def check(inputs: Sequence[Input], rule: Mapping[str, Any], *, given: bool) -> N
     """Raise InnerError if these inputs do not fit the rule, as far as it is read. `given`: the key was written."""
     chain: Chain | None = rule.get("steps")
     task = None if chain is None else task_of(chain)
+    alone = task is not None and len(task.inputs) == 1
     faults = list[StepFault]()
     if chain is not None and task is None and given:
         faults.append(KeyFault((), "no step of the rule takes several pictures", "remove inputs"))
-    elif chain is not None and task is not None and (given or len(task.inputs) > 1):
-        faults += _roles(chain[0].name, task.inputs, [each.role for each in inputs], given=given)
+    elif chain is not None and task is not None and (given or not alone):
+        faults += _roles(chain[0], task, [each.role for each in inputs], given=given)
     if given and not faults:
         faults += _patterns(inputs, recursive=rule.get("recursive", True))
     if faults:
         raise InnerError(*faults)
 
 
-def _roles(task: str, wanted: Sequence[str], roles: Sequence[str], *, given: bool) -> Iterator[StepFault]:
+def _roles(step: Step, task: Task, roles: Sequence[str], *, given: bool) -> Iterator[StepFault]:
+    wanted, possible = task.inputs, task.roles(dict(step.parameters))
     if not given:
         example = ", ".join(f'{role}: "{KEY}.{role}.*"' for role in wanted)
-        yield StepFault((), f"it is missing, and {task} takes {_listed(wanted)}", f"add inputs: {{{example}}}")
+        yield StepFault((), f"it is missing, and {step.name} takes {_listed(wanted)}", f"add inputs: {{{example}}}")
         return
     for role in roles:
-        if role not in wanted:
-            yield KeyFault((role,), f"{task} has no input {role!r}", suggest(role, wanted))
+        if role in task.optional and role not in possible:
+            name, value = task.optional[role]
+            yield KeyFault((role,), f"{role} goes with {name}: {value}", f"remove it, or write {name}: {value}")
+        elif role not in possible:
+            yield KeyFault((role,), f"{step.name} has no input {role!r}", suggest(role, possible))
     for role in wanted:
         if role not in roles:
             yield StepFault(
-                (), f"{task} takes {_listed(wanted)}, and {role} is missing", f'add {role}: "{KEY}.{role}.*"'
+                (),
+                f"{step.name} takes {_listed(wanted)}, and {role} is missing",
+                f'add {role}: "{_example(role, wanted)}"',
             )
+
+
+def _example(role: str, wanted: Sequence[str]) -> str:
+    """A pattern for a role; the one that a job always has needs no name of its own."""
+    return f"{KEY}.*" if len(wanted) == 1 else f"{KEY}.{role}.*"
 
 
 def _patterns(inputs: Sequence[Input], *, recursive: bool) -> Iterator[StepFault]:

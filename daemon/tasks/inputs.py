@@ -10,25 +10,78 @@ from dataclasses import replace
 
 import numpy as np
 
-from daemon.codec import Decoded, decode, probe
+from daemon.codec import Decoded, Pixels, check_size, decode, probe
 from daemon.conditions import unfit_color, unfit_size
-from daemon.errors import DarkroomError, TransientError
+from daemon.errors import DarkroomError, TooManyPixels, TransientError
 from daemon.model import Conditions, Member
 from daemon.source import read_source
 from daemon.stages import Unwanted, refuse_repeat
 from daemon.tasks.folder import TaskFolder
 from daemon.work import Work
+from kernels.chain import Step
+from kernels.spec import operators
+
+OPAQUE = 255
 
 
-def prepare(work: Work, members: Sequence[Member], folder: TaskFolder, max_pixels: int) -> tuple[int, int]:
-    """Put every input into the folder; `work` then has its content and what the result is encoded like.
+class Inputs:
+    """The pictures of a task on their way into its folder; the first is the one that the result is like."""
 
-    That is the first input: its metadata, and its transparency if it is the only one. Gives its width and height.
-    Raises Unwanted for pictures that the rule does not want, and the errors of reading and of the codec, which name
-    the file if there are several.
+    def __init__(self, step: Step, folder: TaskFolder, max_pixels: int) -> None:
+        task = operators()[step.name].task
+        assert task is not None
+        self._task = task
+        self._parameters = dict(step.parameters)
+        self._folder = folder
+        self.max_pixels = max_pixels
+        """Of a picture, and of the result."""
+        self._roles = list[str]()
+        self.like: Decoded
+        """The first picture with its metadata, and its transparency if no other is needed; one pixel of it is left."""
+        self.width = self.height = 0
+        """Of the result, in pixels."""
+
+    def put(self, role: str, picture: Decoded) -> None:
+        """Put one into the folder. Raises TooManyPixels for a first one whose result is beyond the limit."""
+        if not self._roles:
+            height, width, _ = picture.pixels.shape
+            self.width, self.height = (self._task.enlarged(self._parameters, side) for side in (width, height))
+            self._refuse_large()
+            alpha = picture.alpha if len(self._task.inputs) == 1 else None
+            self.like = replace(picture, pixels=np.ascontiguousarray(picture.pixels[:1, :1]), alpha=alpha)
+        self._folder.write_input(role, _flat(picture) if role == self._task.transparency else picture.pixels)
+        self._roles.append(role)
+
+    def needs(self, role: str) -> bool:
+        """Whether there is nothing to be done without this one."""
+        return role in self._task.inputs
+
+    def _refuse_large(self) -> None:
+        try:
+            check_size(self.width, self.height, self.max_pixels)
+        except TooManyPixels as error:
+            raise TooManyPixels(f"the result would be too large: {error}") from error
+
+    def roles(self) -> tuple[str, ...]:
+        """The roles of all that lie there, once the last has been put: transparency may have one, and is used up."""
+        role, alpha = self._task.transparency, self.like.alpha
+        open_role = role in self._task.roles(self._parameters) and role not in self._roles
+        if role is not None and open_role and alpha is not None and alpha.min() < OPAQUE:
+            self._folder.write_input(role, np.repeat(alpha[:, :, np.newaxis], 3, axis=2))
+            self._roles.append(role)
+            self.like = replace(self.like, alpha=None)
+        return tuple(self._roles)
+
+
+def prepare(work: Work, members: Sequence[Member], inputs: Inputs) -> tuple[str, ...]:
+    """Put every input into the folder; the roles of what lies there.
+
+    `work` then has its content and what the result is encoded like. Raises Unwanted for pictures that the rule does not
+    want, TooManyPixels for a result beyond the limit, and the errors of reading and of the codec, which name the file
+    if there are several.
     """
-    alone = len(members) == 1
-    files, digests, sizes = list[bytes](), list[str](), list[tuple[int, int]]()
+    alone, max_pixels = len(members) == 1, inputs.max_pixels
+    files, digests = list[bytes](), list[str]()
     for member in members:
         with _naming(member, alone):
             data, digest = read_source(member.path, member.fingerprint, max_pixels)
@@ -38,14 +91,18 @@ def prepare(work: Work, members: Sequence[Member], folder: TaskFolder, max_pixel
     refuse_repeat(work)
     for member, data in zip(members, files, strict=True):
         with _naming(member, alone):
-            picture = decoded(data, max_pixels, work.rule.when)
-        folder.write_input(member.role, picture.pixels)
-        height, width, _ = picture.pixels.shape
-        sizes.append((width, height))
-        if work.decoded is None:
-            first = np.ascontiguousarray(picture.pixels[:1, :1])  # the rest has its place in the folder now
-            work.decoded = replace(picture, pixels=first, alpha=picture.alpha if alone else None)
-    return sizes[0]
+            when = work.rule.when if inputs.needs(member.role) else Conditions()
+            inputs.put(member.role, decoded(data, max_pixels, when))
+    roles = inputs.roles()
+    work.decoded = inputs.like
+    return roles
+
+
+def _flat(mask: Decoded) -> Pixels:
+    """A mask as it looks on white: what is transparent says as little as what is white."""
+    if mask.alpha is None:
+        return mask.pixels
+    return np.where(mask.alpha[:, :, np.newaxis] < (OPAQUE + 1) // 2, np.uint8(OPAQUE), mask.pixels)
 
 
 def decoded(data: bytes, max_pixels: int, when: Conditions) -> Decoded:

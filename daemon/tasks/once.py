@@ -7,19 +7,20 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from daemon.codec import Decoded, encode, format_of
+from daemon.codec import Decoded, encode, format_of, refuse_unfit
 from daemon.display import Bar, make_bar
 from daemon.errors import ConfigError, DarkroomError, OutputRefused
 from daemon.model import Conditions, EncodeOptions, RuntimeOptions, TaskOptions
 from daemon.oneshot import is_folder, refuse_collisions
 from daemon.outputs import write_whole
-from daemon.tasks import inputs, results
+from daemon.tasks import results
 from daemon.tasks.attempt import Attempt, OutOfMemory
 from daemon.tasks.folder import TaskFolder
+from daemon.tasks.inputs import Inputs, decoded
 from daemon.tasks.messages import Finished, Report, Run, Stepped
 from daemon.tasks.process import WorkerProcess
 from daemon.tasks.view import TaskView
-from kernels.chain import Chain, task_of
+from kernels.chain import Chain, Step, task_of
 from kernels.parameters import suggest
 from kernels.spec import Task
 
@@ -33,7 +34,7 @@ def apply_task(chain: Chain, files: Sequence[Path], roles: Sequence[str], output
     """
     task = task_of(chain)
     assert task is not None
-    sets = _sets(chain[0].name, task, files, roles)
+    sets = _sets(chain[0], task, files, roles)
     as_folder = is_folder(output, len(sets), True)
     refuse_collisions([named[task.inputs[0]] for named in sets], as_folder)
     failed = 0
@@ -53,26 +54,30 @@ def apply_task(chain: Chain, files: Sequence[Path], roles: Sequence[str], output
     return 1 if failed else 0
 
 
-def _sets(name: str, task: Task, files: Sequence[Path], roles: Sequence[str]) -> list[dict[str, Path]]:
+def _sets(step: Step, task: Task, files: Sequence[Path], roles: Sequence[str]) -> list[dict[str, Path]]:
     """The inputs of each run, by role. Raises ConfigError."""
-    named = dict[str, Path]()
+    name, possible, named = step.name, task.roles(dict(step.parameters)), dict[str, Path]()
     for text in roles:
         role, equals, path = text.partition("=")
         if not equals or not path:
             raise ConfigError([f"--input {text}: it is not role=path; write --input {task.inputs[0]}=FILE"])
-        if role not in task.inputs:
-            raise ConfigError([f"--input {text}: {name} has no role {role!r}; {suggest(role, task.inputs)}"])
+        if role in task.optional and role not in possible:
+            goes = "{}: {}".format(*task.optional[role])
+            raise ConfigError([f"--input {text}: {role} goes with {goes}; write that, or leave it out"])
+        if role not in possible:
+            raise ConfigError([f"--input {text}: {name} has no role {role!r}; {suggest(role, possible)}"])
         if role in named:
             raise ConfigError([f"--input {text}: {role} is given twice; remove one"])
         named[role] = Path(path)
-    if len(task.inputs) == 1 and files and not named:
-        return [{task.inputs[0]: path} for path in files]
+    first, *others = task.inputs
+    if files and not others and first not in named:  # what is given by role is the same for all of them
+        return [{first: path, **named} for path in files]
     if files:
         wanted = " ".join(f"--input {role}=FILE" for role in task.inputs)
         raise ConfigError([f"{files[0]}: {name} does not know what this is for; write {wanted}"])
     if missing := [role for role in task.inputs if role not in named]:
         raise ConfigError([f"--input: {name} needs {' and '.join(missing)}; add --input {missing[0]}=FILE"])
-    return [{role: named[role] for role in task.inputs}]
+    return [{role: named[role] for role in possible if role in named}]
 
 
 class _Worker:
@@ -96,18 +101,17 @@ def _apply_one(
     chain: Chain, task: Task, named: Mapping[str, Path], target: Path, folder: TaskFolder, worker: _Worker, bar: Bar
 ) -> None:
     """Run the task once, say so, and what is worth knowing of the result."""
-    like: Decoded | None = None
+    (step,) = chain
+    inputs = Inputs(step, folder, RuntimeOptions().max_pixels)
     beside = [Path(f"{target}{suffix}") for suffix in results.wanted_beside(chain, task)]
     _refuse_overwriting([target, *beside], named.values())
     for role, path in named.items():
-        decoded = _read(path)
-        folder.write_input(role, decoded.pixels)
-        like = like or decoded
-    assert like is not None
-    finished, savings = _run(chain, task, folder, worker, bar, target.name)
+        inputs.put(role, _read(path))
+    roles, like = inputs.roles(), inputs.like
     kind = format_of(target.suffix) or like.metadata.format
-    alpha = like.alpha if len(named) == 1 else None
-    data = encode(folder.read("result"), alpha, like.metadata, kind, EncodeOptions())
+    refuse_unfit(kind, inputs.width, inputs.height, like.alpha)
+    finished, savings = _run(step, task, roles, folder, worker, bar, target.name)
+    data = encode(folder.read("result"), like.alpha, like.metadata, kind, EncodeOptions())
     for suffix, content in {"": data, **results.beside(folder, finished)}.items():
         write_whole(os.path.abspath(f"{target}{suffix}"), os.getpid(), content)
     folder.close(keep_checkpoint=False)
@@ -126,19 +130,18 @@ def _read(path: Path) -> Decoded:
     except OSError as error:
         raise DarkroomError(f"{path.name} cannot be read ({error.strerror})") from error
     try:
-        return inputs.decoded(data, RuntimeOptions().max_pixels, Conditions())
+        return decoded(data, RuntimeOptions().max_pixels, Conditions())
     except DarkroomError as error:
         raise type(error)(f"{path.name}: {error}" if str(path) not in str(error) else str(error)) from error
 
 
 def _run(
-    chain: Chain, task: Task, folder: TaskFolder, worker: _Worker, bar: Bar, name: str
+    step: Step, task: Task, roles: tuple[str, ...], folder: TaskFolder, worker: _Worker, bar: Bar, name: str
 ) -> tuple[Finished, tuple[str, ...]]:
     """The task to its end, and what was done to need less memory."""
-    (step,) = chain
     view = TaskView(0, step.name, name, 0.0)
     for thrift in range(len(task.savings) + 1):
-        order = Run(str(folder.path), step.name, dict(step.parameters), task.inputs, "", thrift, NEVER, None)
+        order = Run(str(folder.path), step.name, dict(step.parameters), roles, "", thrift, NEVER, None)
 
         def told(report: Report) -> None:
             if isinstance(report, Stepped):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from daemon.codec import Format, Metadata, encode
+from daemon.codec import Format, Metadata, encode, format_of, refuse_unfit
 from daemon.model import EncodeOptions
 from daemon.placement import refuse_long
 from daemon.stages import target_of
@@ -74,12 +75,12 @@ def thinned(history: trace.History) -> list[dict[str, Any]]:
     return [trace.row(*history[place]) for place in places]
 
 
-def refuse_names(work: Work, task: Task, width: int, height: int) -> None:
-    """Raise OutputRefused for an output that no file can be called, before an hour is spent on it.
-
-    The result is taken to have the size given, that of the first input.
-    """
+def refuse_output(work: Work, task: Task, width: int, height: int) -> None:
+    """Raise OutputRefused for a result of this size that no file can be called, or can hold, before hours are spent."""
+    assert work.decoded is not None
     target = target_of(work, width, height)
+    kind = format_of(os.path.splitext(target)[1]) or work.decoded.metadata.format
+    refuse_unfit(kind, width, height, work.decoded.alpha)
     for suffix in (*wanted_beside(work.rule.chain, task), *((trace.JSON, trace.SVG) if work.rule.trace else ())):
         refuse_long(target + suffix)
 

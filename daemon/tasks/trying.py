@@ -15,9 +15,10 @@ from daemon.errors import DarkroomError, PermanentError, SourceChanged, SourceGo
 from daemon.ledger import Move
 from daemon.model import Member, State
 from daemon.placement import Encoded
-from daemon.tasks import inputs, previews, results
+from daemon.tasks import previews, results
 from daemon.tasks.attempt import Attempt, Interrupted, OutOfMemory, TaskFailed, Why, WorkerKilled
 from daemon.tasks.folder import Card, TaskFolder
+from daemon.tasks.inputs import Inputs, prepare
 from daemon.tasks.messages import Finished, Previewed, Ready, Report, Run, Stepped
 from daemon.tasks.process import WorkerProcess
 from daemon.tasks.view import TaskView
@@ -77,10 +78,12 @@ class Try:
 
     def _make(self) -> Encoded:
         members = self._members()
-        width, height = inputs.prepare(self._work, members, self._folder, self._host.config.runtime.max_pixels)
-        results.refuse_names(self._work, self._task, width, height)
+        (step,) = self._work.rule.chain
+        given = Inputs(step, self._folder, self._host.config.runtime.max_pixels)
+        roles = prepare(self._work, members, given)
+        results.refuse_output(self._work, self._task, given.width, given.height)
         worker = self._worker()
-        order = self._order(members)
+        order = self._order(roles)
         self._attempt = Attempt(
             worker, order, hang=self._host.config.tasks.hang, wanted=self._unwanted, told=self._heard
         )
@@ -96,11 +99,14 @@ class Try:
         job = self._work.job
         alone = Member(self._task.inputs[0], job.path, job.fingerprint)
         members = self._host.ledger.members([job.id]).get(job.id, (alone,))
-        if {member.role for member in members} != set(self._task.inputs):
+        (step,) = self._work.rule.chain
+        roles = self._task.roles(dict(step.parameters))
+        wanted = {each.role for each in self._work.rule.inputs} or {self._task.inputs[0]}
+        if {member.role for member in members} != wanted:
             raise SourceChanged("the rule's inputs were changed since this job was made; a newer one takes its files")
-        return tuple(sorted(members, key=lambda member: self._task.inputs.index(member.role)))
+        return tuple(sorted(members, key=lambda member: roles.index(member.role)))
 
-    def _order(self, members: tuple[Member, ...]) -> Run:
+    def _order(self, roles: tuple[str, ...]) -> Run:
         (step,), card = self._work.rule.chain, self._card
         # What a state depends on: with anything else it would not be this task's.
         parts = f"{canonical(self._work.rule.chain)} {self._work.content} {card.thrift} {version('torch')}"
@@ -108,7 +114,7 @@ class Try:
             folder=str(self._folder.path),
             step=step.name,
             parameters=dict(step.parameters),
-            roles=tuple(member.role for member in members),
+            roles=roles,
             key=hashlib.sha256(parts.encode()).hexdigest(),
             thrift=card.thrift,
             checkpoint=self._host.config.tasks.checkpoint,

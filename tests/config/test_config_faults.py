@@ -124,7 +124,7 @@ REPLACED = {
     (
         "[grayscale]",
         "[grayscal]",
-    ): "2:38: rules[0].steps[0].grayscal: no step is called 'grayscal'; did you mean grayscale? known: gaussian_blur, grayscale, hybrid, mosaic, pool_upsample, pool_upsample_psnr, psnr, resize, style_transfer",
+    ): "2:38: rules[0].steps[0].grayscal: no step is called 'grayscal'; did you mean grayscale? known: deep_image_prior, gaussian_blur, grayscale, hybrid, mosaic, pool_upsample, pool_upsample_psnr, psnr, resize, style_transfer",
     ("[grayscale]", "[mosaic: {block: 0}]"): "2:54: rules[0].steps[0].mosaic.block: 0 is out of range; give 1–4096 px",
     (
         "[grayscale]",

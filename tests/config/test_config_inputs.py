@@ -179,3 +179,31 @@ def test_a_rule_that_could_not_be_read_is_not_blamed_twice(tmp_path: Path) -> No
 def test_a_missing_output_is_asked_for_in_the_right_words(tmp_path: Path) -> None:
     (line,) = faults(tmp_path, text().replace('    output: "out/{key}.png"\n', ""))
     assert line.endswith("rules[0].output: it is missing; add output: outbox/{key}.png")
+
+
+PRIOR = "name: a, watch: in, output: 'out/{key}.png', steps: [deep_image_prior: {job: JOB}],\n inputs: "
+MASK = 'mask: "{key}.mask.*"'
+PRIOR_FAULTS = {
+    ("denoise", f'{{picture: "{{key}}.*", {MASK}}}'): "3:31: rules[0].inputs.mask: mask goes with job: inpaint;"
+    " remove it, or write job: inpaint",
+    ("inpaint", f"{{{MASK}}}"): "3:10: rules[0].inputs: deep_image_prior takes picture, and picture is missing;"
+    ' add picture: "{key}.*"',
+    ("inpaint", '{picture: "{key}.*", msk: "{key}.mask.*"}'): "3:31: rules[0].inputs.msk: deep_image_prior has no"
+    " input 'msk'; did you mean mask? known: picture, mask",
+}
+
+
+@pytest.mark.parametrize(("job", "given"), PRIOR_FAULTS)
+def test_a_role_that_goes_with_a_parameter(tmp_path: Path, job: str, given: str) -> None:
+    rule = PRIOR.replace("JOB", job)
+    assert faults(tmp_path, f"version: 1\nrules: [{{{rule}{given}}}]") == [PRIOR_FAULTS[job, given]]
+
+
+def test_a_mask_may_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    for given in (f'inputs: {{picture: "{{key}}.*", {MASK}}}', ""):
+        output = "out/{key}.png" if given else "out/{stem}.png"
+        head = f"name: a, watch: in, output: '{output}', steps: [deep_image_prior: {{job: inpaint}}]"
+        path.write_text(f"version: 1\nrules: [{{{head}, {given}}}]")
+        (rule,) = load_config(path).rules
+        assert [each.role for each in rule.inputs] == (["picture", "mask"] if given else [])

@@ -219,15 +219,25 @@ def test_doubles_that_were_not_told_of_before_a_kill(
 
 
 def test_one_file_in_two_groups(tmp_path: Path, ledger: Ledger) -> None:
-    door = Door(tmp_path, ledger, rule(tmp_path, Input("near", Pattern.parse("{key}.*")), FAR))
-    door.drop("in/castle.jpg")
-    door.drop("in/castle.far.jpg")
+    door = Door(tmp_path, ledger, rule(tmp_path))
+    door.drop("in/castle.near.far.jpg")
     door.settle()
     assert sorted((job.relative, job.state) for job in ledger.jobs()) == [
         ("castle", State.FAILED),
-        ("castle.far", State.FAILED),
+        ("castle.near", State.FAILED),
     ]
-    assert all("castle.far.jpg is both" in job.reason for job in ledger.jobs())
+    assert all("castle.near.far.jpg is both" in job.reason for job in ledger.jobs())
+
+
+def test_a_file_belongs_to_the_special_case(tmp_path: Path, ledger: Ledger) -> None:
+    door = Door(tmp_path, ledger, rule(tmp_path, Input("near", Pattern.parse("{key}.*")), FAR))
+    door.drop("in/castle.far.jpg")
+    door.settle()
+    assert ledger.incomplete() == {"r": 1}
+    door.drop("in/castle.jpg")
+    door.touched("castle.jpg")
+    assert ledger.incomplete() == {} and {job.relative for job in ledger.jobs()} == {"castle"}
+    assert door.files(door.newest) == {"near": "in/castle.jpg", "far": "in/castle.far.jpg"}
 
 
 def test_vanished_members(tmp_path: Path, ledger: Ledger) -> None:

@@ -141,11 +141,17 @@ def test_two_files_of_one_role() -> None:
 
 
 def test_one_file_of_two_groups() -> None:
-    wide = Input("near", Pattern.parse("{key}.*"))
-    assert len(list(places_of((wide, FAR), "castle.far.png"))) == 2
-    group = compose((wide, FAR), HERE, {"far": [member("far", "castle.far.png")]}, ROOT)
+    assert len(list(places_of((NEAR, Input("far", Pattern.parse("{key}.far.*"))), "castle.near.far.png"))) == 2
+    group = compose((NEAR, FAR), HERE, {"near": [member("near", "castle.near.far.png")]}, ROOT)
     assert group.trouble is not None
-    assert "castle.far.png is both far of castle and near of castle.far; rename it" in group.trouble
+    assert "castle.near.far.png is both near of castle and far of castle.near; rename it" in group.trouble
+
+
+@pytest.mark.parametrize(("wide", "narrow"), [("{key}.*", "{key}.mask.*"), ("{key}.png", "{key}[._-]mask.png")])
+def test_a_special_case_goes_before_the_general_one(wide: str, narrow: str) -> None:
+    inputs = (Input("picture", Pattern.parse(wide)), Input("mask", Pattern.parse(narrow)))
+    assert [(each.role, place.key) for each, place in places_of(inputs, "a.mask.png")] == [("mask", "a")]
+    assert [(each.role, place.key) for each, place in places_of(inputs, "a.png")] == [("picture", "a")]
 
 
 def test_every_difference_is_another_version() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from kernels.chain import parse_chain
-from kernels.spec import operators
-from kernels.tasks import Progress, Result, State, Steps
+from kernels.tasks import State
 from tests.box import REPOSITORY
 from tests.kernels.hybrids import photograph
+from tests.task_runs import Run, started
 
 PAIRS = (("astronaut", "coffee"), ("chelsea", "night"), ("rocket", "astronaut"))
 """Content and style: photographs of scikit-image, and the painting that is shipped."""
-MEMORY = 4 << 30
 
 
 def pair(names: tuple[str, str] = PAIRS[0], height: int = 96, width: int = 96) -> dict[str, Tensor]:
@@ -34,39 +31,11 @@ def shipped(height: int, width: int) -> Tensor:
         return torch.from_numpy(np.array(picture.resize((width, height), Image.Resampling.LANCZOS)))
 
 
-@dataclass
-class Run:
-    """All that a run told, with the state at each time, the losses of each step, and its result."""
-
-    told: list[Progress] = field(default_factory=list)
-    losses: list[dict[str, float]] = field(default_factory=list)
-    snapshots: list[State] = field(default_factory=list)
-    result: Result | None = None
-
-    @property
-    def picture(self) -> Tensor:
-        assert self.result is not None
-        return self.result.picture
-
-    @property
-    def record(self) -> Mapping[str, Any]:
-        assert self.result is not None
-        return self.result.record
-
-
-def started(inputs: Mapping[str, Tensor], state: State, memory: int = MEMORY, thrift: int = 0, **p: Any) -> Steps:
-    (step,) = parse_chain({"style_transfer": p})
-    steps: Steps = operators()["style_transfer"].function(
-        inputs, state, memory=memory, thrift=thrift, **dict(step.parameters)
-    )
-    return steps
-
-
 def run(inputs: Mapping[str, Tensor], state: State | None = None, keep: bool = False, **p: Any) -> Run:
     """The task from a state to its end; with `keep`, a copy of the state whenever it told something."""
     state = {} if state is None else state
     made = state["search"]["taken"] if state else 0
-    steps, found = started(inputs, state, **p), Run()
+    steps, found = started("style_transfer", inputs, state, **p), Run()
     while True:
         try:
             progress = next(steps)

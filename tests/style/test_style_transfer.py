@@ -19,7 +19,8 @@ from kernels.features.kinds import LITE0, RANDOM
 from kernels.style_color import LUMA
 from kernels.style_pictures import Pictures
 from kernels.style_presets import PRESETS, settings
-from tests.style.runs import PAIRS, pair, run, same, started
+from tests.style.runs import PAIRS, pair, run, same
+from tests.task_runs import started
 
 QUICK: dict[str, Any] = {"iterations": 4}
 
@@ -63,7 +64,7 @@ def test_steps_and_shares_are_told() -> None:
 def test_previews_have_the_size_of_the_result() -> None:
     inputs = pair(height=200, width=150)
     seen = list[tuple[int, ...]]()
-    for progress in started(inputs, {}, **QUICK):
+    for progress in started("style_transfer", inputs, {}, **QUICK):
         seen.append(tuple(progress.preview().shape))
     assert set(seen) == {(200, 150, 3)}
 

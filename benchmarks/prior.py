@@ -1,0 +1,136 @@
+"""Deep image prior: photographs are damaged and restored, beside what OpenCV does, and beside the authors' recipe.
+
+Each run makes all of its steps. The table tells what the average picture was worth against the undamaged photograph at
+its best step, and at the step that `stop: auto` takes; `s` is when that would have stopped. PSNR and SSIM are of the
+picture in 8 bits; for holes, PSNR is over the missing pixels alone.
+
+    python -m benchmarks.prior                                  # 128×128, two photographs; half an hour on two cores
+    python -m benchmarks.prior --side 256 --pictures 6 --steps 2000   # overnight on two cores
+    python -m benchmarks.prior --only noise25 jpeg10 --photographs chelsea --with '{size: small}'
+    python -m benchmarks.prior --recipe --side 256              # the time to what the authors' recipe has made
+    python -m benchmarks.prior --memory 512x512                 # what it takes, beside what it promised
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from benchmarks.damages import DAMAGES, PHOTOGRAPHS, Pixels, photograph
+from benchmarks.measured import steps_of, wait_as_a_worker
+from benchmarks.prior_curves import recipe, run
+from benchmarks.throughput import cores
+from daemon.allocator import keep_pages
+from daemon.tasks.memory import Peak
+
+
+def similarity(picture: Pixels, whole: Pixels) -> float:
+    """SSIM over all three colors, as scikit-image computes it."""
+    return float(structural_similarity(picture, whole, channel_axis=2))
+
+
+def table(names: list[str], photographs: list[str], side: int, steps: int, parameters: Mapping[str, Any]) -> None:
+    """A row for each damage and photograph, and the mean of each damage."""
+    print("\n| damage | photograph | before | others | best | at | stop | at | gap | SSIM before → after | s |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for name in names:
+        rows = [_row(name, photo, side, steps, parameters) for photo in photographs]
+        before, best, stop = (float(np.mean([row[place] for row in rows])) for place in range(3))
+        print(
+            f"| **{name}** | mean | {before:.2f} | | {best:.2f} | | {stop:.2f} | | {best - stop:.2f} | | |", flush=True
+        )
+
+
+def _row(name: str, photo: str, side: int, steps: int, parameters: Mapping[str, Any]) -> tuple[float, float, float]:
+    whole = photograph(photo, side)
+    damaged = DAMAGES[name](whole, 0)
+    made = {other: make() for other, make in damaged.others.items()}
+    given = damaged.inputs["picture"] if damaged.inputs["picture"].shape == whole.shape else made["bicubic"]
+    curve = run(damaged, whole, steps, parameters)
+    assert curve.taken is not None
+    before, best, stop = damaged.psnr(given, whole), max(curve.psnr), curve.psnr[curve.at - 1]
+    after = similarity(damaged.delivered(curve.taken), whole)
+    others = ", ".join(f"{other} {damaged.psnr(picture, whole):.2f}" for other, picture in made.items())
+    print(
+        f"| {name} | {photo} | {before:.2f} | {others} | {best:.2f} | {curve.psnr.index(best) + 1} | {stop:.2f} "
+        f"| {curve.at} | {best - stop:.2f} | {similarity(given, whole):.3f} → {after:.3f} "
+        f"| {curve.seconds[curve.stopped - 1]:.0f} |",
+        flush=True,
+    )
+    return before, best, stop
+
+
+def compare(photo: str, side: int, steps: int, parameters: Mapping[str, Any]) -> None:
+    """How long ours takes to what the recipe is worth after `steps`."""
+    whole = photograph(photo, side)
+    damaged = DAMAGES["noise25"](whole, 0)
+    outside = recipe(damaged, whole, steps)
+    reached, taken = outside.psnr[-1], outside.seconds[-1]
+    print(f"\nThe recipe, {photo} {side}×{side}, σ 25: {reached:.2f} dB after {steps} steps, {taken:.0f} s.\n")
+    print("| ours | s a step | s to that | times as fast |\n| --- | --- | --- | --- |", flush=True)
+    for own in ({"size": "standard"}, {}, {"precision": "float32"}, {"preset": "paper"}):
+        chosen = {**own, **parameters}
+        curve = run(damaged, whole, steps, chosen)
+        until = curve.until(reached)
+        told = yaml.safe_dump(chosen, default_flow_style=True).strip()
+        print(f"| {told} | {curve.seconds[-1] / steps:.3f} | {until:.0f} | **{taken / until:.1f}** |", flush=True)
+
+
+def one(height: int, width: int, memory: int, parameters: Mapping[str, Any]) -> None:
+    """A few steps of one picture: seconds a step, and memory as promised and as taken."""
+    whole = np.array(Image.fromarray(photograph("astronaut", 512)).resize((width, height)))
+    inputs, peak = {"picture": torch.from_numpy(whole)}, Peak(torch.device("cpu"))
+    steps, begun = steps_of("deep_image_prior", inputs, {"iterations": 5, **parameters}, memory=memory << 20), 0.0
+    made = 0
+    while True:
+        try:
+            next(steps)
+            made, begun = made + 1, begun or time.perf_counter()
+        except StopIteration as end:
+            promised, taken = end.value.record["memory_estimate"], peak.read() >> 20
+            break
+    each = (time.perf_counter() - begun) / (made - 1)
+    told = yaml.safe_dump(dict(parameters), default_flow_style=True).strip()
+    print(f"| {width}×{height} | {memory} | {told} | {each:.2f} | {promised} | {taken} | {taken / promised:.2f} |")
+
+
+def main() -> None:
+    """Print what was asked for, as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--pictures", type=int, default=2, help="how many photographs")
+    parser.add_argument("--photographs", nargs="+", choices=PHOTOGRAPHS, help="which")
+    parser.add_argument("--only", nargs="+", choices=[*DAMAGES], default=[*DAMAGES], help="which damages")
+    parser.add_argument("--steps", type=int, help="of each run; by default 1500, of the recipe 1000")
+    parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--recipe", action="store_true", help="the authors' recipe, and ours beside it")
+    parser.add_argument("--memory", metavar="WIDTHxHEIGHT", help="only one picture, and what memory it takes")
+    parser.add_argument("--have", type=int, default=8000, help="MiB that it may plan with")
+    parser.add_argument("--with", dest="parameters", type=yaml.safe_load, default={}, help="parameters, as YAML")
+    options = parser.parse_args()
+    wait_as_a_worker()
+    torch.set_num_threads(options.threads)
+    keep_pages()  # as a worker does
+    photographs = options.photographs or list(PHOTOGRAPHS[: options.pictures])
+    if options.memory:
+        width, height = map(int, options.memory.split("x"))
+        one(height, width, options.have, options.parameters)
+        return
+    print(f"{time.strftime('%Y-%m-%d')}, {options.side}×{options.side}, {options.threads} threads", flush=True)
+    if options.recipe:
+        for photo in photographs[:1]:
+            compare(photo, options.side, options.steps or 1000, options.parameters)
+        return
+    table(options.only, photographs, options.side, options.steps or 1500, options.parameters)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The pictures in docs/deep-image-prior.md, made by the step itself; half an hour on two cores.
+
+python -m examples.show_prior docs/images
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.damages import DAMAGES, Damaged, photograph
+from examples.sheet import row
+from kernels.chain import parse_chain
+from kernels.spec import operators
+
+SHOWN = {"noise25": "chelsea", "jpeg10": "coffee", "small4": "astronaut", "missing50": "rocket", "text": "astronaut"}
+"""What is shown of which photograph."""
+SIDE = 256
+MEMORY = 4 << 30
+
+
+def restored(damaged: Damaged) -> Image.Image:
+    """The step, from start to end."""
+    (step,) = parse_chain({"deep_image_prior": dict(damaged.parameters)})
+    inputs = {role: torch.from_numpy(picture) for role, picture in damaged.inputs.items()}
+    steps = operators()["deep_image_prior"].function(inputs, {}, memory=MEMORY, **dict(step.parameters))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            print(*end.value.told, sep=", ", flush=True)
+            return Image.fromarray(end.value.picture.numpy())
+
+
+def main(folder: Path) -> None:
+    """Before, after, and what it was."""
+    for name, photo in SHOWN.items():
+        whole = photograph(photo, SIDE)
+        damaged = DAMAGES[name](whole, 0)
+        given = Image.fromarray(damaged.inputs["picture"]).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+        after = restored(damaged)
+        print(f"{name}: {damaged.psnr(np.array(given), whole):.2f} → {damaged.psnr(np.array(after), whole):.2f} dB")
+        row(folder / f"prior-{name}.jpg", given, after, Image.fromarray(whole))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,244 @@
+"""Restoring a picture by a network that was trained on nothing else (Ulyanov, Vedaldi, Lempitsky, CVPR 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from kernels import prior_plan, prior_stop
+from kernels.backend import torch
+from kernels.prior_network import Network
+from kernels.prior_observation import colors_of, kept_by
+from kernels.prior_plan import Plan
+from kernels.prior_presets import DEFAULT_FACTOR, INPAINTING, JOBS, PRESETS, SIZES, Settings, settings
+from kernels.prior_search import Found, Search, search
+from kernels.prior_training import FIXED, HELD_OUT, VARIANCE, Training
+from kernels.spec import Choice, Flag, Integer, Number, ParameterError, Result, State, Steps, Task, Values, task
+from kernels.tasks import TaskRefused
+from kernels.tiles import Tile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+STOPS = ("auto", HELD_OUT, VARIANCE, FIXED)
+AUTO = {"denoise": HELD_OUT, "jpeg": VARIANCE, "super_resolution": VARIANCE, "inpaint": HELD_OUT}
+"""The signal by job. What JPEG does to a pixel it does to its neighbours too, so that held-out ones can be guessed; and
+of a small picture nothing is left over to hold out."""
+PATIENCE = 200
+"""Steps."""
+HELD_WHOLE = 28
+"""Bytes for a pixel of the result: the canvas, its copy and what it is shown by (6 each), what it began as, the result
+(3 each), and the mask."""
+BESIDE = 6
+"""Bytes for a pixel of before and after side by side."""
+UNKNOWN = 127
+"""Level of what is not known yet."""
+FEWEST = 64
+"""Kept pixels of a tile that is filled in: with fewer any picture would do."""
+LEAST = 32
+"""Pixels of the result's sides: a network with five levels sees nothing of a smaller picture but its mean."""
+SAVINGS = ("half of the memory that was free", "a quarter of the memory that was free")
+
+
+def _consistent(values: Values) -> None:
+    """Some parameters are about one job alone."""
+    job, preset = values["job"], str(values["preset"])
+    if "factor" in values and job != "super_resolution":
+        raise ParameterError(
+            "factor goes with job: super_resolution", "remove it, or write job: super_resolution", "factor"
+        )
+    if values["stop"] == HELD_OUT and AUTO[str(job)] != HELD_OUT:
+        raise ParameterError("held_out goes with denoise and inpaint", f"give one of auto, {VARIANCE}, {FIXED}", "stop")
+    if preset in INPAINTING and job != "inpaint":
+        raise ParameterError(
+            f"the preset {preset} is for job: inpaint", f"give one of {', '.join(PRESETS[:2])}", "preset"
+        )
+
+
+def _enlarges(values: Values) -> int:
+    factor = values.get("factor", DEFAULT_FACTOR)
+    assert isinstance(factor, int)
+    return factor if values["job"] == "super_resolution" else 1
+
+
+@task(
+    "deep_image_prior",
+    Task(
+        inputs=("picture",),
+        savings=SAVINGS,
+        beside=("compare",),
+        plans=True,
+        optional={"mask": ("job", "inpaint")},
+        transparency="mask",
+        enlarges=_enlarges,
+    ),
+    check=_consistent,
+    job=Choice("denoise", JOBS, doc="what is wrong with the picture"),
+    factor=Integer(None, low=2, high=8, doc="how many times as large super_resolution makes it; by default 4"),
+    preset=Choice("fast", PRESETS, doc="whose settings: ours, the authors' for the job, or theirs for what is missing"),
+    size=Choice(None, SIZES, doc="of the network; small has half the channels; by default small only for fast"),
+    stop=Choice("auto", STOPS, doc="what ends it before iterations: a signal, by default the job's, or nothing"),
+    iterations=Integer(None, low=1, high=100_000, unit="steps", doc="at most; by default the preset's"),
+    patience=Integer(PATIENCE, low=10, high=100_000, unit="steps", doc="without a lesser signal, before it is stopped"),
+    learning_rate=Number(None, low=1e-5, high=1, doc="length of a step; by default the preset's"),
+    jitter=Number(None, low=0, high=1, doc="of the noise at each step; more is slower and smoother"),
+    precision=Choice("auto", PRECISIONS, doc="auto: bfloat16 where the machine computes in it"),
+    seed=Integer(0, low=0, high=2**31 - 1, doc="of the noise and of the network"),
+    compare=Flag(False, doc="a further picture that shows before and after side by side"),
+)
+def deep_image_prior(
+    inputs: Mapping[str, Tensor],
+    state: State,
+    *,
+    job: str,
+    preset: str,
+    stop: str,
+    patience: int,
+    precision: str,
+    seed: int,
+    compare: bool,
+    memory: int,
+    factor: int | None = None,
+    size: str | None = None,
+    thrift: int = 0,
+    **given: Any,
+) -> Steps:
+    """`picture` without its noise, JPEG artefacts or holes, or `factor` times as large.
+
+    A network that is fed noise is trained to give the one picture. It learns what pictures have before it learns what
+    spoils them, and is stopped between the two. For inpaint the white part of `mask` is kept, or what is not
+    transparent.
+    """
+    picture, mask = inputs["picture"], inputs.get("mask")
+    factor = _enlarges({"job": job, **({"factor": factor} if factor else {})})
+    kept = _kept(picture, mask) if job == "inpaint" else None
+    _refuse_small(picture, factor)
+    stop = AUTO[job] if stop == "auto" else stop
+    chosen = _chosen(settings(preset, job, factor, size), given)
+    start = _start(picture, kept, factor)
+    colors, (height, width, _) = colors_of(start), start.shape
+    if not state:
+        kind = _precision(precision, picture.device)
+        held = sum(each.nbytes for each in inputs.values()) + (HELD_WHOLE + (BESIDE if compare else 0)) * height * width
+        made = prior_plan.plan(
+            height, width, held, factor, Network(chosen.shape, colors), kind, memory, memory >> thrift
+        )
+        state.update(plan=asdict(made), precision=kind, search={})
+    prior_plan.begin()
+    planned = Plan(**state["plan"])
+    tiles = _needed(prior_plan.cut(height, width, planned.side, factor), kept)
+    wanted = Search(
+        picture, kept, start, factor, tiles,
+        Training(chosen, state["precision"], seed, stop, patience, chosen.iterations), colors,
+    )  # fmt: skip
+    found = yield from search(wanted, state["search"])
+    restored = found.picture if kept is None else torch.where(kept, picture, found.picture)
+    beside = {"compare": torch.cat((start, restored), 0 if width > 2 * height else 1)} if compare else {}
+    record = _record(found, planned, state["precision"])
+    return Result(restored, record, beside, told=tuple(_told(found, wanted.training)))
+
+
+def _refuse_small(picture: Tensor, factor: int) -> None:
+    """Raise TaskRefused for a picture that is too small."""
+    height, width, _ = picture.shape
+    if min(height, width) * factor < LEAST:
+        raise TaskRefused(
+            f"{width}×{height} pixels are too few: the result needs {LEAST} a side; take a larger picture"
+        )
+
+
+def _kept(picture: Tensor, mask: Tensor | None) -> Tensor:
+    """Where the picture is kept, bool H×W×1. Raises TaskRefused for a mask by which nothing can be done."""
+    if mask is None:
+        raise TaskRefused(
+            "there is nothing to fill in: the picture has no transparent part, and there is no mask;"
+            " give one, white where the picture is kept and black where it is filled"
+        )
+    if mask.shape != picture.shape:
+        (height, width, _), (rows, columns, _) = picture.shape, mask.shape
+        raise TaskRefused(f"the mask has {columns}×{rows} pixels, the picture {width}×{height}; make them alike")
+    kept = kept_by(mask)
+    if kept.all():
+        raise TaskRefused("the mask is white all over: there is nothing to fill in; paint what is to be filled black")
+    if not kept.any():
+        raise TaskRefused("the mask is black all over: there is nothing to go by; leave what is to be kept white")
+    return kept
+
+
+def _start(picture: Tensor, kept: Tensor | None, factor: int) -> Tensor:
+    """What is shown before anything was found; of what is to be filled in, nothing: it may have been wiped out."""
+    if kept is not None:
+        return torch.where(kept, picture, UNKNOWN)
+    return picture if factor == 1 else picture.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
+
+
+def _needed(tiles: list[Tile], kept: Tensor | None) -> list[Tile]:
+    """The tiles in which something is to be found. Raises TaskRefused for one that has nothing to go by."""
+    if kept is None:
+        return tiles
+    needed = [tile for tile in tiles if not kept[tile.rows.seen, tile.columns.seen].all()]
+    for tile in needed:
+        if int(kept[tile.rows.seen, tile.columns.seen].sum()) < FEWEST:
+            height, width = (span.high - span.low for span in (tile.rows, tile.columns))
+            place = f"{width}×{height} pixels at row {tile.rows.low}, column {tile.columns.low}"
+            remedy = "make the hole or the picture smaller"
+            raise TaskRefused(f"of {place} nearly none is kept: there is nothing to go by; {remedy}")
+    return needed
+
+
+def _chosen(preset: Settings, given: Mapping[str, Any]) -> Settings:
+    """The preset's settings where no others are given."""
+    names = {"learning_rate": "rate"}
+    return replace(preset, **{names.get(name, name): value for name, value in given.items()})
+
+
+def _precision(wanted: str, device: torch.device) -> str:
+    """The type to compute in, by name."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        can = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu.get_capabilities()
+        can = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return "bfloat16" if can else "float32"
+
+
+def _record(found: Found, planned: Plan, precision: str) -> dict[str, float | int | str]:
+    """What is worth knowing of a result."""
+    return {
+        "tiles": len(found.made),
+        "least_at": round(sum(found.least) / len(found.least)),
+        "taken_at": round(sum(found.taken) / len(found.taken)),
+        "precision": precision,
+        "memory_estimate": planned.memory >> 20,
+    }
+
+
+SIGNALS = {HELD_OUT: "the error of held-out pixels", VARIANCE: "the variance of its answers"}
+
+
+def _told(found: Found, training: Training) -> Iterator[str]:
+    """Why it stopped where it did."""
+    of = (
+        f"{training.iterations:,} in each of {len(found.made)} tiles"
+        if len(found.made) > 1
+        else f"{training.iterations:,}"
+    )
+    if training.stop == FIXED:
+        yield f"stop: fixed, after all of {of}"
+        return
+    if training.iterations <= prior_stop.BEGIN:
+        yield f"made all of {of}: no signal counts before step {prior_stop.BEGIN + 1}"
+        return
+    yield f"stopped at {_span(found.made)} of {of}"
+    yield f"{SIGNALS[training.stop]} was least at {_span(found.least)}"
+    if found.taken != found.least:
+        yield f"the picture is the average at {_span(found.taken)}"
+
+
+def _span(steps: Sequence[int]) -> str:
+    low, high = min(steps), max(steps)
+    return f"{high:,}" if low == high else f"{low:,} to {high:,}"

@@ -1,0 +1,35 @@
+"""What a plan promises comes true, in a worker's process: whole, in tiles, and for later jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.worker_jobs import Job, records
+
+
+def prior(height: int, width: int, memory: int, **parameters: Any) -> Job:
+    return Job("deep_image_prior", {"iterations": 2, **parameters}, memory, {"picture": (height, width)})
+
+
+@pytest.mark.parametrize("memory", [8000, 330])
+def test_the_estimate_is_what_it_takes(memory: int, tmp_path: Path) -> None:
+    """Within a quarter, for the first job of a worker: in one piece, and in tiles."""
+    (record,) = records(tmp_path, prior(512, 512, memory))
+    peak, estimate = record["memory_peak"], record["memory_estimate"]
+    assert 0.75 <= peak / estimate <= 1.25, (peak, estimate)
+    assert estimate <= memory and (record["tiles"] > 1) is (memory == 330)
+
+
+def test_later_jobs_take_no_more(tmp_path: Path) -> None:
+    """Other sizes, networks, and a result that is larger than its picture."""
+    later = (
+        prior(256, 256, 8000),
+        prior(120, 100, 8000, job="super_resolution"),
+        prior(700, 500, 300),
+        prior(160, 160, 8000, precision="float32", size="standard"),
+    )
+    told = [(record["memory_peak"], record["memory_estimate"]) for record in records(tmp_path, *later)]
+    assert all(0.5 <= peak / estimate <= 1.25 for peak, estimate in told), told
