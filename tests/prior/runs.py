@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
+from kernels.deep_image_prior import precision_for
 from kernels.tasks import State
 from tests.kernels.hybrids import photograph
 from tests.task_runs import Run, started
+
+needs_bfloat16 = pytest.mark.skipif(
+    precision_for(torch.device("cpu")) != "bfloat16",
+    reason="this processor does not compute in bfloat16 (no avx512_bf16, no amx_bf16)",
+)
 
 
 def noisy(name: str = "chelsea", height: int = 64, width: int = 64, sigma: float = 25) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from kernels import prior_stop
 from kernels.chain import ChainError, parse_chain
 from kernels.tasks import TaskRefused, TaskStarved
 from tests.kernels.hybrids import photograph
-from tests.prior.runs import decibels, noisy, run
+from tests.prior.runs import decibels, needs_bfloat16, noisy, run
 
 
 def masked(picture: Tensor, share: float = 0.5) -> Tensor:
@@ -113,6 +113,7 @@ def test_grey_stays_grey() -> None:
     assert torch.equal(done.picture[:, :, :1].expand(-1, -1, 3), done.picture)
 
 
+@needs_bfloat16
 def test_half_the_digits_are_as_good() -> None:
     """bfloat16 against float32 from the same seed."""
     whole, given = noisy("chelsea", 64, 64)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.prior.runs import needs_bfloat16
 from tests.worker_jobs import Job, records
 
 
@@ -14,13 +15,16 @@ def prior(height: int, width: int, memory: int, **parameters: Any) -> Job:
     return Job("deep_image_prior", {"iterations": 2, **parameters}, memory, {"picture": (height, width)})
 
 
-@pytest.mark.parametrize("memory", [8000, 330])
-def test_the_estimate_is_what_it_takes(memory: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("precision", "memory", "tiles"),
+    [("float32", 8000, 1), ("float32", 550, 4), pytest.param("bfloat16", 330, 4, marks=needs_bfloat16)],
+)
+def test_the_estimate_is_what_it_takes(precision: str, memory: int, tiles: int, tmp_path: Path) -> None:
     """Within a quarter, for the first job of a worker: in one piece, and in tiles."""
-    (record,) = records(tmp_path, prior(512, 512, memory))
+    (record,) = records(tmp_path, prior(512, 512, memory, precision=precision))
     peak, estimate = record["memory_peak"], record["memory_estimate"]
     assert 0.75 <= peak / estimate <= 1.25, (peak, estimate)
-    assert estimate <= memory and (record["tiles"] > 1) is (memory == 330)
+    assert estimate <= memory and record["tiles"] == tiles
 
 
 def test_later_jobs_take_no_more(tmp_path: Path) -> None:
@@ -28,7 +32,7 @@ def test_later_jobs_take_no_more(tmp_path: Path) -> None:
     later = (
         prior(256, 256, 8000),
         prior(120, 100, 8000, job="super_resolution"),
-        prior(700, 500, 300),
+        prior(700, 500, 500, precision="float32"),
         prior(160, 160, 8000, precision="float32", size="standard"),
     )
     told = [(record["memory_peak"], record["memory_estimate"]) for record in records(tmp_path, *later)]

@@ -44,8 +44,8 @@ def test_taken_up_again_anywhere(way: str, tmp_path: Path) -> None:
 def test_from_tile_to_tile(tmp_path: Path) -> None:
     """At the last step of one, the first of the next, and the very last; what memory there is then is of no matter."""
     inputs = {"picture": photograph("chelsea", 270, 300)}
-    chosen: dict[str, Any] = {"iterations": 2, "stop": "fixed"}
-    whole = run(inputs, keep=True, memory=150 << 20, **chosen)
+    chosen: dict[str, Any] = {"iterations": 2, "stop": "fixed", "precision": "float32"}
+    whole = run(inputs, keep=True, memory=250 << 20, **chosen)
     assert whole.record["tiles"] > 2
     for number in (1, 2, 3, len(whole.snapshots) - 1):
         checkpoint.save(tmp_path / "kept", "key", whole.snapshots[number])
@@ -57,6 +57,8 @@ def test_from_tile_to_tile(tmp_path: Path) -> None:
 
 def test_more_thrift_is_another_plan() -> None:
     inputs = {"picture": photograph("chelsea", 300, 300)}
-    plenty, scarce = (run(inputs, iterations=1, memory=400 << 20, thrift=thrift) for thrift in (0, 2))
+    plenty, scarce = (
+        run(inputs, iterations=1, precision="float32", memory=800 << 20, thrift=thrift) for thrift in (0, 2)
+    )
     assert scarce.record["memory_estimate"] < plenty.record["memory_estimate"]
     assert scarce.record["tiles"] > plenty.record["tiles"]
