@@ -42,6 +42,13 @@ def square_of(picture: Image.Image, side: int) -> Tensor:
     return torch.from_numpy(np.array(middle.resize((side, side), Image.Resampling.LANCZOS)))
 
 
+def clock(device: torch.device) -> float:
+    """Seconds, once a device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 @dataclass
 class Timed:
     """A run: each step's loss and the seconds it was told after, and the result; None if it was broken off."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.damages import Damaged, Pixels
-from benchmarks.measured import steps_of
+from benchmarks.measured import clock, steps_of
 from kernels import prior_stop
 from kernels.deep_image_prior import AUTO, PATIENCE
 from kernels.prior_presets import settings
-from kernels.prior_training import VARIANCE
+from kernels.prior_training import FIXED, VARIANCE
 
 MEMORY = 8 << 30
 
@@ -41,19 +40,20 @@ class Curve:
         return next((s for s, told in zip(self.seconds, self.psnr, strict=True) if told >= psnr), float("inf"))
 
 
-def run(damaged: Damaged, whole: Pixels, steps: int, parameters: Mapping[str, Any]) -> Curve:
+def run(damaged: Damaged, whole: Pixels, steps: int, parameters: Mapping[str, Any], device: torch.device) -> Curve:
     """All the steps of the task, with what its rule for stopping says of them."""
-    inputs = {role: torch.from_numpy(picture) for role, picture in damaged.inputs.items()}
+    inputs = {role: torch.from_numpy(picture).to(device) for role, picture in damaged.inputs.items()}
     chosen = {**damaged.parameters, **parameters, "iterations": steps, "patience": steps}
-    curve, begun, looking = Curve(), time.perf_counter(), 0.0
+    curve, begun, looking = Curve(), clock(device), 0.0
     job, preset = damaged.parameters["job"], chosen.get("preset", "fast")
-    signal = AUTO[job] if chosen.get("stop", "auto") == "auto" else chosen["stop"]
+    stop = chosen.get("stop", "auto")
+    signal = {"auto": AUTO[job], FIXED: VARIANCE}.get(stop, stop)
     most = settings(preset, job, damaged.parameters.get("factor", 0), None).iterations
     lag = prior_stop.LAG if signal == VARIANCE else 0
     for progress in steps_of("deep_image_prior", inputs, chosen, memory=MEMORY):
-        arrived = time.perf_counter()
+        arrived = clock(device)
         curve.seconds.append(arrived - begun - looking)
-        picture = progress.preview().numpy()
+        picture = progress.preview().cpu().numpy()
         curve.psnr.append(damaged.psnr(picture, whole))
         if curve.psnr[-1] == max(curve.psnr):
             curve.best = picture
@@ -64,7 +64,7 @@ def run(damaged: Damaged, whole: Pixels, steps: int, parameters: Mapping[str, An
                 curve.taken = picture
             if prior_stop.settled(curve.stop, progress.step, PATIENCE) or progress.step in (steps, most):
                 curve.stopped = progress.step
-        looking += time.perf_counter() - arrived
+        looking += clock(device) - arrived
     return curve
 
 
@@ -103,14 +103,14 @@ def hourglass(channels: int = 128, levels: int = 5) -> nn.Module:
     return nn.Sequential(level(1, 32), nn.Conv2d(channels, 3, 1), nn.Sigmoid())
 
 
-def recipe(damaged: Damaged, whole: Pixels, steps: int) -> Curve:
+def recipe(damaged: Damaged, whole: Pixels, steps: int, device: torch.device) -> Curve:
     """The authors' recipe for noise in plain PyTorch: float32, Adam at 0.01, jitter of 1/30, an average of 0.99."""
     torch.manual_seed(0)
-    network = hourglass()
-    target = torch.from_numpy(damaged.inputs["picture"]).permute(2, 0, 1)[None].float() / 255
-    noise = 0.1 * torch.rand(1, 32, *target.shape[2:])
+    network = hourglass().to(device)
+    target = torch.from_numpy(damaged.inputs["picture"]).to(device).permute(2, 0, 1)[None].float() / 255
+    noise = 0.1 * torch.rand(1, 32, *target.shape[2:], device=device)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    curve, average, begun, looking = Curve(), torch.zeros(()), time.perf_counter(), 0.0
+    curve, average, begun, looking = Curve(), torch.zeros(()), clock(device), 0.0
     for step in range(steps):
         optimizer.zero_grad()
         picture = network(noise + torch.randn_like(noise) / 30)
@@ -118,9 +118,9 @@ def recipe(damaged: Damaged, whole: Pixels, steps: int) -> Curve:
         loss = nn.functional.mse_loss(picture, target)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        arrived = time.perf_counter()
+        arrived = clock(device)
         curve.seconds.append(arrived - begun - looking)
-        both = [(255 * each[0].permute(1, 2, 0)).round().byte().numpy() for each in (average, picture.detach())]
+        both = [(255 * each[0].permute(1, 2, 0)).round().byte().cpu().numpy() for each in (average, picture.detach())]
         curve.psnr.append(max(damaged.psnr(each, whole) for each in both))
-        looking += time.perf_counter() - arrived
+        looking += clock(device) - arrived
     return curve

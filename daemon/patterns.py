@@ -13,6 +13,7 @@ from kernels.parameters import show
 KEY = "{key}"
 _KEY = "([^/]+)"
 _FIELD = re.compile(r"\{[^{}]*\}")
+_SOME_TEXT = "\ue000"  # of private use: no pattern has it literally
 _VARIABLE = re.compile(r"\{key\}|\[[^\]]*\]|[*?]")
 _EXAMPLE = f'write one such as "{KEY}.near.*"'
 
@@ -66,7 +67,7 @@ class Pattern:
 
     def covers(self, other: Pattern) -> bool:
         """Whether another pattern is a special case of this one: what that one matches, this one does."""
-        return self.place_of(_VARIABLE.sub("x", other.text)) is not None
+        return self.place_of(_VARIABLE.sub(_SOME_TEXT, other.text)) is not None
 
     def example(self, place: Place) -> str:
         """What a file that is missing would be called: `castle.far.*`."""

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from kernels import prior_plan, prior_stop
 from kernels.backend import torch
+from kernels.prior_inputs import kept_part, needed, refuse_small, start_from
 from kernels.prior_network import Network
-from kernels.prior_observation import colors_of, kept_by
+from kernels.prior_observation import colors_of
 from kernels.prior_plan import Plan
 from kernels.prior_presets import DEFAULT_FACTOR, INPAINTING, JOBS, PRESETS, SIZES, Settings, settings
 from kernels.prior_search import Found, Search, search
 from kernels.prior_training import FIXED, HELD_OUT, VARIANCE, Training
 from kernels.spec import Choice, Flag, Integer, Number, ParameterError, Result, State, Steps, Task, Values, task
-from kernels.tasks import TaskRefused
-from kernels.tiles import Tile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,12 +32,6 @@ HELD_WHOLE = 28
 (3 each), and the mask."""
 BESIDE = 6
 """Bytes for a pixel of before and after side by side."""
-UNKNOWN = 127
-"""Level of what is not known yet."""
-FEWEST = 64
-"""Kept pixels of a tile that is filled in: with fewer any picture would do."""
-LEAST = 32
-"""Pixels of the result's sides: a network with five levels sees nothing of a smaller picture but its mean."""
 SAVINGS = ("half of the memory that was free", "a quarter of the memory that was free")
 
 
@@ -57,10 +50,14 @@ def _consistent(values: Values) -> None:
         )
 
 
-def _enlarges(values: Values) -> int:
-    factor = values.get("factor", DEFAULT_FACTOR)
-    assert isinstance(factor, int)
-    return factor if values["job"] == "super_resolution" else 1
+def _size(values: Values, height: int, width: int) -> tuple[int, int]:
+    factor = _factor(str(values["job"]), values.get("factor"))  # type: ignore[arg-type]
+    return height * factor, width * factor
+
+
+def _factor(job: str, given: int | None) -> int:
+    """How many times as large the result is."""
+    return (given or DEFAULT_FACTOR) if job == "super_resolution" else 1
 
 
 @task(
@@ -72,7 +69,7 @@ def _enlarges(values: Values) -> int:
         plans=True,
         optional={"mask": ("job", "inpaint")},
         transparency="mask",
-        enlarges=_enlarges,
+        result_size=_size,
     ),
     check=_consistent,
     job=Choice("denoise", JOBS, doc="what is wrong with the picture"),
@@ -112,12 +109,12 @@ def deep_image_prior(
     transparent.
     """
     picture, mask = inputs["picture"], inputs.get("mask")
-    factor = _enlarges({"job": job, **({"factor": factor} if factor else {})})
-    kept = _kept(picture, mask) if job == "inpaint" else None
-    _refuse_small(picture, factor)
+    factor = _factor(job, factor)
+    kept = kept_part(picture, mask) if job == "inpaint" else None
+    refuse_small(picture, factor)
     stop = AUTO[job] if stop == "auto" else stop
     chosen = _chosen(settings(preset, job, factor, size), given)
-    start = _start(picture, kept, factor)
+    start = start_from(picture, kept, factor)
     colors, (height, width, _) = colors_of(start), start.shape
     if not state:
         kind = precision_for(picture.device) if precision == "auto" else precision
@@ -128,64 +125,15 @@ def deep_image_prior(
         state.update(plan=asdict(made), precision=kind, search={})
     prior_plan.begin()
     planned = Plan(**state["plan"])
-    tiles = _needed(prior_plan.cut(height, width, planned.side, factor), kept)
+    tiles = needed(prior_plan.cut(height, width, planned.side, factor), kept)
     wanted = Search(
         picture, kept, start, factor, tiles,
         Training(chosen, state["precision"], seed, stop, patience, chosen.iterations), colors,
     )  # fmt: skip
     found = yield from search(wanted, state["search"])
-    restored = found.picture if kept is None else torch.where(kept, picture, found.picture)
-    beside = {"compare": torch.cat((start, restored), 0 if width > 2 * height else 1)} if compare else {}
+    beside = {"compare": torch.cat((start, found.picture), 0 if width > 2 * height else 1)} if compare else {}
     record = _record(found, planned, state["precision"])
-    return Result(restored, record, beside, told=tuple(_told(found, wanted.training)))
-
-
-def _refuse_small(picture: Tensor, factor: int) -> None:
-    """Raise TaskRefused for a picture that is too small."""
-    height, width, _ = picture.shape
-    if min(height, width) * factor < LEAST:
-        raise TaskRefused(
-            f"{width}×{height} pixels are too few: the result needs {LEAST} a side; take a larger picture"
-        )
-
-
-def _kept(picture: Tensor, mask: Tensor | None) -> Tensor:
-    """Where the picture is kept, bool H×W×1. Raises TaskRefused for a mask by which nothing can be done."""
-    if mask is None:
-        raise TaskRefused(
-            "there is nothing to fill in: the picture has no transparent part, and there is no mask;"
-            " give one, white where the picture is kept and black where it is filled"
-        )
-    if mask.shape != picture.shape:
-        (height, width, _), (rows, columns, _) = picture.shape, mask.shape
-        raise TaskRefused(f"the mask has {columns}×{rows} pixels, the picture {width}×{height}; make them alike")
-    kept = kept_by(mask)
-    if kept.all():
-        raise TaskRefused("the mask is white all over: there is nothing to fill in; paint what is to be filled black")
-    if not kept.any():
-        raise TaskRefused("the mask is black all over: there is nothing to go by; leave what is to be kept white")
-    return kept
-
-
-def _start(picture: Tensor, kept: Tensor | None, factor: int) -> Tensor:
-    """What is shown before anything was found; of what is to be filled in, nothing: it may have been wiped out."""
-    if kept is not None:
-        return torch.where(kept, picture, UNKNOWN)
-    return picture if factor == 1 else picture.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
-
-
-def _needed(tiles: list[Tile], kept: Tensor | None) -> list[Tile]:
-    """The tiles in which something is to be found. Raises TaskRefused for one that has nothing to go by."""
-    if kept is None:
-        return tiles
-    needed = [tile for tile in tiles if not kept[tile.rows.seen, tile.columns.seen].all()]
-    for tile in needed:
-        if int(kept[tile.rows.seen, tile.columns.seen].sum()) < FEWEST:
-            height, width = (span.high - span.low for span in (tile.rows, tile.columns))
-            place = f"{width}×{height} pixels at row {tile.rows.low}, column {tile.columns.low}"
-            remedy = "make the hole or the picture smaller"
-            raise TaskRefused(f"of {place} nearly none is kept: there is nothing to go by; {remedy}")
-    return needed
+    return Result(found.picture, record, beside, told=tuple(_told(found, wanted.training)))
 
 
 def _chosen(preset: Settings, given: Mapping[str, Any]) -> Settings:

@@ -6,10 +6,11 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from kernels.backend import torch
 from kernels.prior_canvas import blank, laid, shown
 from kernels.prior_observation import levels_of
 from kernels.prior_training import Prior, Training
-from kernels.tasks import Progress, State
+from kernels.tasks import Progress, State, TaskRefused
 from kernels.tiles import Tile
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class Search:
         kept = None if self.kept is None else self.kept[place].permute(2, 0, 1)[None].float()
         return Prior(self.training, levels, kept, self.factor, number, state)
 
+    def shown(self, canvas: Tensor) -> Tensor:
+        """The picture as it stands, uint8 H×W×3: what is kept is its own."""
+        return shown(canvas) if self.kept is None else torch.where(self.kept, self.picture, shown(canvas))
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -65,11 +70,18 @@ def search(wanted: Search, state: State) -> Path:
         if number + 1 < len(wanted.tiles):
             yield _told(wanted, prior, {}, state)  # again: what this tile leaves in the heap is given back
         stop = state["prior"]["stop"]
+        _refuse_nonsense(stop["best"])
         ended = [state["prior"]["step"], int(stop["at"]), int(stop["taken"])]
         canvas = laid(state["canvas"], wanted.start, tile, stop["best"])
         state.update(canvas=canvas, number=number + 1, prior={}, ended=[*state["ended"], ended])
     columns = [list(column) for column in zip(*state["ended"], strict=True)]
-    return Found(shown(state["canvas"]), *columns)
+    return Found(wanted.shown(state["canvas"]), *columns)
+
+
+def _refuse_nonsense(picture: Tensor) -> None:
+    """Raise TaskRefused where steps were so long that nothing was found."""
+    if not picture.isfinite().all():
+        raise TaskRefused("its network lost its way (values beyond all numbers); give a smaller learning_rate")
 
 
 def _told(wanted: Search, prior: Prior, losses: Mapping[str, Tensor], state: State) -> Progress:
@@ -78,6 +90,6 @@ def _told(wanted: Search, prior: Prior, losses: Mapping[str, Tensor], state: Sta
     before = sum(made for made, _, _ in state["ended"])
 
     def preview() -> Tensor:
-        return shown(laid(state["canvas"], wanted.start, tile, prior.picture))
+        return wanted.shown(laid(state["canvas"], wanted.start, tile, prior.picture))
 
     return Progress(before + step, before + (tiles - number) * most, losses, preview, (number + step / most) / tiles)

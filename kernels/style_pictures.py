@@ -83,9 +83,8 @@ def channels_of(color: str) -> int:
     return 1 if color == "luminance" else 3
 
 
-def shape_at(picture: Tensor, size: int | None) -> tuple[int, int]:
+def shape_at(height: int, width: int, size: int | None) -> tuple[int, int]:
     """Height and width with `size` pixels on the longer side, the proportions kept; None: as they are."""
-    height, width, _ = picture.shape
     if size is None:
         return height, width
     rows = size if height >= width else fitted(height, width, size)

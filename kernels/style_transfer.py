@@ -60,9 +60,15 @@ def _pairs(value: Any) -> Iterable[tuple[str, float]]:
     return value or ()
 
 
+def _size(values: Values, height: int, width: int) -> tuple[int, int]:
+    size = values.get("size")
+    assert size is None or isinstance(size, int)
+    return shape_at(height, width, size)
+
+
 @task(
     "style_transfer",
-    Task(inputs=("content", "style"), savings=SAVINGS, plans=True),
+    Task(inputs=("content", "style"), savings=SAVINGS, plans=True, result_size=_size),
     check=_consistent,
     preset=Choice("painting", tuple(PRESETS), doc="what every setting is that is left out"),
     strength=Number(None, low=0, high=1e9, doc="how much style counts against content, β/α"),
@@ -111,7 +117,8 @@ def style_transfer(
     chosen = settings(preset, name, given)
     recipe = _recipe(chosen)
     trunk = load(name, recipe.layers, inputs["content"].device)
-    shape = shape_at(inputs["content"], size)
+    height, width, _ = inputs["content"].shape
+    shape = shape_at(height, width, size)
     if state["plan"] is None:  # before anything of that shape is made
         costs = style_memory.costs(inputs, shape, style_scale, channels_of(color), trunk, recipe.content)
         pixels = sizes(*shape, chosen.sizes)

@@ -34,8 +34,8 @@ class Task:
 
     `optional` are further roles that may be given or not, each with the parameter and its value that it goes with.
     Where one called `transparency` goes with the parameters and is not given, the alpha channel of the first input
-    stands for it, if there is one; the result is then opaque. `enlarges(parameters)` is how many times as wide and as
-    high as the first input the result is.
+    stands for it, if there is one; the result is then opaque. `result_size(parameters, height, width)` is that of
+    the result for a first input of such a size; without it both are alike.
     """
 
     inputs: tuple[str, ...]
@@ -44,16 +44,16 @@ class Task:
     plans: bool = False
     optional: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     transparency: str | None = None
-    enlarges: Callable[[Values], int] | None = None
+    result_size: Callable[[Values, int, int], tuple[int, int]] | None = None
 
     def roles(self, parameters: Values) -> tuple[str, ...]:
         """Every role that a picture may have with these parameters, the needed ones first."""
         going = (role for role, (name, value) in self.optional.items() if parameters.get(name) == value)
         return (*self.inputs, *going)
 
-    def enlarged(self, parameters: Values, side: int) -> int:
-        """A side of the result for that of the first input, in pixels."""
-        return side * (self.enlarges(parameters) if self.enlarges else 1)
+    def size(self, parameters: Values, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the result for those of the first input, in pixels."""
+        return self.result_size(parameters, height, width) if self.result_size else (height, width)
 
 
 @dataclass(frozen=True, slots=True)

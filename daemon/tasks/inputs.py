@@ -45,8 +45,8 @@ class Inputs:
         """Put one into the folder. Raises TooManyPixels for a first one whose result is beyond the limit."""
         if not self._roles:
             height, width, _ = picture.pixels.shape
-            self.width, self.height = (self._task.enlarged(self._parameters, side) for side in (width, height))
-            self._refuse_large()
+            self.height, self.width = self._task.size(self._parameters, height, width)
+            self._refuse_large((height, width) == (self.height, self.width))
             alpha = picture.alpha if len(self._task.inputs) == 1 else None
             self.like = replace(picture, pixels=np.ascontiguousarray(picture.pixels[:1, :1]), alpha=alpha)
         self._folder.write_input(role, _flat(picture) if role == self._task.transparency else picture.pixels)
@@ -56,11 +56,12 @@ class Inputs:
         """Whether there is nothing to be done without this one."""
         return role in self._task.inputs
 
-    def _refuse_large(self) -> None:
+    def _refuse_large(self, alike: bool) -> None:
         try:
             check_size(self.width, self.height, self.max_pixels)
         except TooManyPixels as error:
-            raise TooManyPixels(f"the result would be too large: {error}") from error
+            remedy = "" if alike else ", or change what the step makes of its size"
+            raise TooManyPixels(f"the result would be too large: {error}{remedy}") from error
 
     def roles(self) -> tuple[str, ...]:
         """The roles of all that lie there, once the last has been put: transparency may have one, and is used up."""

@@ -147,6 +147,11 @@ def test_one_file_of_two_groups() -> None:
     assert "castle.near.far.png is both near of castle and far of castle.near; rename it" in group.trouble
 
 
+def test_neither_is_a_special_case() -> None:
+    inputs = (Input("near", Pattern.parse("{key}.x*")), Input("far", Pattern.parse("{key}.*.png")))
+    assert len(list(places_of(inputs, "a.x.png"))) == 2
+
+
 @pytest.mark.parametrize(("wide", "narrow"), [("{key}.*", "{key}.mask.*"), ("{key}.png", "{key}[._-]mask.png")])
 def test_a_special_case_goes_before_the_general_one(wide: str, narrow: str) -> None:
     inputs = (Input("picture", Pattern.parse(wide)), Input("mask", Pattern.parse(narrow)))

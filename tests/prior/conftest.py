@@ -1,4 +1,4 @@
-"""Tiny pictures have one thread: two that wait for each other beside other tests take six times as long."""
+"""How the tests of this folder run the task in their own process."""
 
 from __future__ import annotations
 
@@ -7,9 +7,24 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from kernels import prior_plan
+
+
+@pytest.fixture(autouse=True)
+def _warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a worker that has run a task before: plans are the same whichever test is first."""
+    monkeypatch.setattr(prior_plan, "_begun", {"torch"})
+
+
+@pytest.fixture
+def tiles_of_128(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Larger pictures are cut, as those above 768 are otherwise."""
+    monkeypatch.setattr(prior_plan, "SIDES", (128,))
+
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
+    """Tiny pictures have one: two that wait for each other beside other tests take six times as long."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -14,7 +14,7 @@ from tests.box import REPOSITORY, Box, wait_until
 from tests.tasks.taskbox import TaskBox, kill, losses, rule, workers
 
 STYLE = 'inputs: {content: "{key}.*", style: night.jpg}'
-LONG = "iterations: 140, optimizer: lbfgs"
+LONG = "iterations: 60, optimizer: lbfgs"
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 
 
@@ -64,7 +64,7 @@ def test_killed_half_way_it_gives_the_same_picture(stylebox: TaskBox) -> None:
     stylebox.configure(style_rule("slow", LONG), style_rule("calm", LONG))
     drop(stylebox, "slow", "coffee", 200)
     daemon = stylebox.start()
-    stylebox.until_step(85)
+    stylebox.until_step(36)
     (worker,) = workers(daemon)
     kill(worker)
     stylebox.until("slow/coffee", "done")
@@ -98,3 +98,16 @@ def test_what_fits_nowhere_says_so_at_once(stylebox: TaskBox) -> None:
     reason = stylebox.job("large/coffee")["reason"]
     assert re.search(r"16000×\d+ needs [\d,]+ MiB at least, and [\d,]+ MiB can be had; give it a smaller size", reason)
     assert "tried again" not in done.stdout + done.stderr
+
+
+def test_a_result_that_would_be_too_large(stylebox: TaskBox) -> None:
+    """By the size it is to have, before a worker is started."""
+    stylebox.write_config(
+        "version: 1\nsettle: 100ms\nruntime: {max_pixels: 1000000}\nrules:\n" + style_rule("large", "size: 3000")
+    )
+    drop(stylebox, "large", "coffee", 64)
+    stylebox.once(check=1)
+    assert stylebox.row("large/coffee")[2].startswith(
+        "content (coffee.jpg): the result would be too large: 3000 × 2016 pixels are 6.0 MP, above runtime.max_pixels"
+    )
+    assert not list((stylebox.folder / "var" / "tasks").glob("worker-*.log"))

@@ -19,8 +19,8 @@ ADAM = {**QUICK, "optimizer": "adam"}
 LATER = (
     styled(384, 384, 512, 8000, QUICK),
     styled(640, 640, 512, 400, ADAM),
-    styled(256, 256, 4000, 8000, QUICK),
-    styled(2400, 4000, 512, 8000, {**QUICK, "size": 384}),
+    styled(256, 256, 2000, 8000, QUICK),
+    styled(1600, 2400, 512, 8000, {**QUICK, "size": 384}),
     styled(300, 300, 2000, 8000, {**QUICK, "style_scale": 4}),
 )
 

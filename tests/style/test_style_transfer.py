@@ -16,6 +16,7 @@ from torch import Tensor
 from kernels import style_grams
 from kernels.chain import ChainError, canonical, describe, parse_chain
 from kernels.features.kinds import LITE0, RANDOM
+from kernels.spec import operators
 from kernels.style_color import LUMA
 from kernels.style_pictures import Pictures
 from kernels.style_presets import PRESETS, settings
@@ -205,3 +206,10 @@ def test_layers_survive_being_written_down() -> None:
     chain = parse_chain({"style_transfer": {"style_layers": {"block4": 2, "stem": 0.5}}})
     assert parse_chain(json.loads(canonical(chain))) == chain
     assert "style_layers: {stem: 0.5, block4: 2}" in describe(chain)
+
+
+def test_how_large_it_will_be() -> None:
+    """What no format could hold is judged by that, not by the content."""
+    task = operators()["style_transfer"].task
+    assert task is not None
+    assert task.size({"size": 800}, 2000, 20000) == (80, 800) and task.size({}, 20, 30) == (20, 30)
