@@ -1,11 +1,12 @@
 """The pictures in docs/deep-image-prior.md, made by the step itself; half an hour on two cores.
 
-python -m examples.show_prior docs/images
+python -m examples.show_prior docs/images              # or only some: docs/images noise25 text
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,10 @@ def restored(damaged: Damaged) -> Image.Image:
             return Image.fromarray(end.value.picture.numpy())
 
 
-def main(folder: Path) -> None:
-    """Before, after, and what it was."""
-    for name, photo in SHOWN.items():
-        whole = photograph(photo, SIDE)
+def main(folder: Path, names: Sequence[str]) -> None:
+    """Before, after, and what it was; of all of them if none is named."""
+    for name in names or SHOWN:
+        whole = photograph(SHOWN[name], SIDE)
         damaged = DAMAGES[name](whole, 0)
         given = Image.fromarray(damaged.inputs["picture"]).resize((SIDE, SIDE), Image.Resampling.NEAREST)
         after = restored(damaged)
@@ -48,4 +49,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])
