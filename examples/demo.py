@@ -69,7 +69,7 @@ def main() -> int:
     config = load_config(CONFIG)
     drop(config)
     status = 0
-    print("Tasks are trained for each picture: some ten minutes on two cores. `darkroom status` tells how far.")
+    print("Tasks are trained for each picture: ten to twenty minutes on two cores. `darkroom status` tells how far.")
     if snapshot.alive(config.state_dir):
         print("A darkroom is running here already: it has the pictures now.")
     else:
