@@ -51,7 +51,9 @@ def _consistent(values: Values) -> None:
 
 
 def _size(values: Values, height: int, width: int) -> tuple[int, int]:
-    factor = _factor(str(values["job"]), values.get("factor"))  # type: ignore[arg-type]
+    given = values.get("factor")
+    assert given is None or isinstance(given, int)
+    factor = _factor(str(values["job"]), given)
     return height * factor, width * factor
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,11 @@ class Run:
     def record(self) -> Mapping[str, Any]:
         assert self.result is not None
         return self.result.record
+
+
+def told_by(steps: Steps, found: Run) -> Iterator[Progress]:
+    """All that a task tells; then its result is in `found`."""
+    found.result = yield from steps
 
 
 def started(

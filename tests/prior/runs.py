@@ -14,7 +14,7 @@ from torch import Tensor
 from kernels.deep_image_prior import precision_for
 from kernels.tasks import State
 from tests.kernels.hybrids import photograph
-from tests.task_runs import Run, started
+from tests.task_runs import Run, started, told_by
 
 needs_bfloat16 = pytest.mark.skipif(
     precision_for(torch.device("cpu")) != "bfloat16",
@@ -39,12 +39,7 @@ def run(
     """The task from a state to its end; with `keep` a copy of each state, with `look` each preview."""
     state = {} if state is None else state
     steps, found = started("deep_image_prior", inputs, state, **p), Run()
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as end:
-            found.result = end.value
-            return found
+    for progress in told_by(steps, found):
         found.told.append(progress)
         if not progress.losses:  # a sign of life
             continue
@@ -53,3 +48,4 @@ def run(
             found.previews.append(progress.preview())
         if keep:
             found.snapshots.append(copy.deepcopy(state))
+    return found

@@ -14,7 +14,7 @@ from torch import Tensor
 from kernels.tasks import State
 from tests.box import REPOSITORY
 from tests.kernels.hybrids import photograph
-from tests.task_runs import Run, started
+from tests.task_runs import Run, started, told_by
 
 PAIRS = (("astronaut", "coffee"), ("chelsea", "night"), ("rocket", "astronaut"))
 """Content and style: photographs of scikit-image, and the painting that is shipped."""
@@ -36,18 +36,14 @@ def run(inputs: Mapping[str, Tensor], state: State | None = None, keep: bool = F
     state = {} if state is None else state
     made = state["search"]["taken"] if state else 0
     steps, found = started("style_transfer", inputs, state, **p), Run()
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as end:
-            found.result = end.value
-            return found
+    for progress in told_by(steps, found):
         found.told.append(progress)
         if progress.step > made:  # otherwise it is a sign of life
             made = progress.step
             found.losses.append({name: float(loss) for name, loss in progress.losses.items()})
         if keep:
             found.snapshots.append(copy.deepcopy(state))
+    return found
 
 
 def same(one: Tensor, other: Tensor) -> bool:
