@@ -125,7 +125,6 @@ def deep_image_prior(
             height, width, held, factor, Network(chosen.shape, colors), kind, memory, memory >> thrift
         )
         state.update(plan=asdict(made), precision=kind, search={})
-    prior_plan.begin()
     planned = Plan(**state["plan"])
     tiles = needed(prior_plan.cut(height, width, planned.side, factor), kept)
     wanted = Search(

@@ -10,12 +10,6 @@ import torch
 from kernels import prior_plan
 
 
-@pytest.fixture(autouse=True)
-def _warm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a worker that has run a task before: plans are the same whichever test is first."""
-    monkeypatch.setattr(prior_plan, "_begun", {"torch"})
-
-
 @pytest.fixture
 def tiles_of_128(monkeypatch: pytest.MonkeyPatch) -> None:
     """Larger pictures are cut, as those above 768 are otherwise."""

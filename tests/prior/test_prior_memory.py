@@ -29,7 +29,7 @@ def test_the_estimate_is_what_it_takes(precision: str, memory: int, tiles: int, 
 
 
 def test_later_jobs_take_no_more(tmp_path: Path) -> None:
-    """Other sizes, networks, and a result that is larger than its picture."""
+    """Other sizes, networks, and a result that is larger than its picture: holes that they leave are reckoned with."""
     later = (
         prior(256, 256, 8000),
         prior(120, 100, 8000, job="super_resolution"),
