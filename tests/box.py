@@ -76,13 +76,15 @@ class Daemon:
 
 
 class Box:
-    """One configuration in a folder of its own, with the graphs of the session already in its store."""
+    """One configuration in a folder of its own; it and one-shot commands find the graphs of the session compiled."""
 
     def __init__(self, folder: Path, graphs: Path, environment: dict[str, str] = ENVIRONMENT) -> None:
         self.folder = folder
-        self.environment = environment
+        self.environment = environment | {"XDG_CACHE_HOME": str(folder / "cache")}
         self._daemons: list[Daemon] = []
         shutil.copytree(graphs, folder / "var" / "graphs")
+        (folder / "cache" / "darkroom").mkdir(parents=True)
+        (folder / "cache" / "darkroom" / "graphs").symlink_to(folder / "var" / "graphs")
         self.rules()
 
     def rules(self, text: str = "", *, head: str = "settle: 100ms", steps: str = MOSAIC) -> None:

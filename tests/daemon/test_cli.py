@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -20,16 +19,6 @@ def refused(box: Box, *words: str, status: int = 1, lines: int = 1) -> str:
     done = box.darkroom(*words, check=status)
     assert done.stderr.count("\n") == lines and "Traceback" not in done.stderr, done.stderr
     return done.stderr
-
-
-@pytest.fixture
-def home(box: Box, graphs: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
-    """A box whose one-shot commands find the mosaic already compiled."""
-    cache = box.folder / "cache/darkroom"
-    cache.mkdir(parents=True)
-    (cache / "graphs").symlink_to(box.folder / "var/graphs")
-    monkeypatch.setitem(ENVIRONMENT, "XDG_CACHE_HOME", str(box.folder / "cache"))
-    return box
 
 
 @pytest.fixture
@@ -49,62 +38,62 @@ def worked(box: Box, small: Pixels) -> Box:
 # -- apply -----------------------------------------------------------------------------------------------------------
 
 
-def test_apply_file_to_file(home: Box, small: Pixels) -> None:
-    home.drop("a.png", small)
-    done = home.darkroom("apply", MOSAIC, "a.png", "-o", "b.png")
+def test_apply_file_to_file(box: Box, small: Pixels) -> None:
+    box.drop("a.png", small)
+    done = box.darkroom("apply", MOSAIC, "a.png", "-o", "b.png")
     assert done.stdout == "a.png → b.png\n"
-    assert read(home.folder / "b.png").shape == small.shape
+    assert read(box.folder / "b.png").shape == small.shape
 
 
-def test_apply_many_to_a_folder(home: Box, small: Pixels) -> None:
-    home.drop("a.png", small)
-    home.drop("b.jpg", small)
-    home.darkroom("apply", MOSAIC, "a.png", "b.jpg", "-o", "made/here")
-    assert home.files("made/here") == ["a.png", "b.jpg"]
+def test_apply_many_to_a_folder(box: Box, small: Pixels) -> None:
+    box.drop("a.png", small)
+    box.drop("b.jpg", small)
+    box.darkroom("apply", MOSAIC, "a.png", "b.jpg", "-o", "made/here")
+    assert box.files("made/here") == ["a.png", "b.jpg"]
 
 
-def test_apply_goes_on_after_one_that_fails(home: Box, small: Pixels) -> None:
-    home.drop("bad.png", b"broken")
-    home.drop("good.png", small)
-    said = refused(home, "apply", MOSAIC, "bad.png", "gone.png", "good.png", "-o", "made", lines=2)
+def test_apply_goes_on_after_one_that_fails(box: Box, small: Pixels) -> None:
+    box.drop("bad.png", b"broken")
+    box.drop("good.png", small)
+    said = refused(box, "apply", MOSAIC, "bad.png", "gone.png", "good.png", "-o", "made", lines=2)
     assert "bad.png: " in said and "gone.png: cannot be read" in said
-    assert home.files("made") == ["good.png"]
+    assert box.files("made") == ["good.png"]
 
 
 @pytest.mark.parametrize(
     "steps", ["mosiac", "mosaic: {blok: 3}", "mosaic: {block: -1}", "", "[", "42", "mosaic: {block: [}", "[]"]
 )
-def test_apply_with_bad_steps(home: Box, small: Pixels, steps: str) -> None:
-    home.drop("a.png", small)
-    assert "STEPS: " in refused(home, "apply", steps, "a.png", "-o", "b.png", status=2)
-    assert not (home.folder / "b.png").exists()
+def test_apply_with_bad_steps(box: Box, small: Pixels, steps: str) -> None:
+    box.drop("a.png", small)
+    assert "STEPS: " in refused(box, "apply", steps, "a.png", "-o", "b.png", status=2)
+    assert not (box.folder / "b.png").exists()
 
 
-def test_apply_never_writes_over_its_source(home: Box, small: Pixels) -> None:
-    before = home.drop("a.png", small).read_bytes()
-    (home.folder / "link.png").symlink_to("a.png")
+def test_apply_never_writes_over_its_source(box: Box, small: Pixels) -> None:
+    before = box.drop("a.png", small).read_bytes()
+    (box.folder / "link.png").symlink_to("a.png")
     for output in ("a.png", "./a.png", ".", "link.png"):
-        assert "own source" in refused(home, "apply", MOSAIC, "a.png", "-o", output)
-    assert (home.folder / "a.png").read_bytes() == before
+        assert "own source" in refused(box, "apply", MOSAIC, "a.png", "-o", output)
+    assert (box.folder / "a.png").read_bytes() == before
 
 
-def test_apply_two_of_one_name(home: Box, small: Pixels) -> None:
+def test_apply_two_of_one_name(box: Box, small: Pixels) -> None:
     """Neither may vanish under the other without a word."""
-    home.drop("x/a.png", small)
-    home.drop("y/a.png", small[::-1].copy())
-    assert "a.png" in refused(home, "apply", MOSAIC, "x/a.png", "y/a.png", "-o", "made", status=2)
-    assert not (home.folder / "made").exists()
+    box.drop("x/a.png", small)
+    box.drop("y/a.png", small[::-1].copy())
+    assert "a.png" in refused(box, "apply", MOSAIC, "x/a.png", "y/a.png", "-o", "made", status=2)
+    assert not (box.folder / "made").exists()
 
 
-def test_apply_where_nothing_can_be_written(home: Box, small: Pixels) -> None:
-    home.drop("a.png", small)
-    home.drop("file", b"")
-    assert "file" in refused(home, "apply", MOSAIC, "a.png", "-o", "file/b.png")
+def test_apply_where_nothing_can_be_written(box: Box, small: Pixels) -> None:
+    box.drop("a.png", small)
+    box.drop("file", b"")
+    assert "file" in refused(box, "apply", MOSAIC, "a.png", "-o", "file/b.png")
 
 
-def test_apply_a_folder_is_no_picture(home: Box) -> None:
-    (home.folder / "folder").mkdir()
-    assert "Is a directory" in refused(home, "apply", MOSAIC, "folder", "-o", "b.png")
+def test_apply_a_folder_is_no_picture(box: Box) -> None:
+    (box.folder / "folder").mkdir()
+    assert "Is a directory" in refused(box, "apply", MOSAIC, "folder", "-o", "b.png")
 
 
 # -- operators, export, check ----------------------------------------------------------------------------------------
