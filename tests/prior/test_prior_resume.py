@@ -13,10 +13,12 @@ from kernels import prior_plan, prior_stop
 from tests.kernels.hybrids import photograph
 from tests.prior.runs import noisy, run
 
+GREY = "a grey picture"
 WAYS: dict[str, dict[str, Any]] = {
     "held-out pixels": {"stop": "held_out", "patience": 10},
     "variance": {"stop": "variance", "patience": 10},
     "fixed, without jitter": {"stop": "fixed", "precision": "float32", "jitter": 0.0},
+    GREY: {"stop": "fixed"},
 }
 
 
@@ -25,6 +27,8 @@ def test_taken_up_again_anywhere(way: str, tmp_path: Path, monkeypatch: pytest.M
     """Before and after the first step at which a signal counts."""
     monkeypatch.setattr(prior_stop, "BEGIN", 10)
     _, given = noisy(height=32, width=40)
+    if way == GREY:  # a network of one color
+        given = given[..., :1].repeat(1, 1, 3)
     chosen: dict[str, Any] = {"iterations": 24, **WAYS[way]}
     whole = run({"picture": given}, keep=True, **chosen)
     for number in (5, 14):
