@@ -22,8 +22,10 @@ PANGRAM = "the quick brown fox jumps over the lazy dog "
 
 
 def photograph(name: str, side: int) -> Pixels:
-    """The middle of one of scikit-image's photographs."""
+    """The middle of one of scikit-image's photographs. Raises ValueError where that would have to be enlarged."""
     picture = skimage.data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(skimage.data, name)()
+    if min(picture.shape[:2]) < side:
+        raise ValueError(f"{name} has only {min(picture.shape[:2])} pixels a side; take other --photographs")
     return square_of(Image.fromarray(picture).convert("RGB"), side).numpy()
 
 
@@ -40,12 +42,6 @@ class Damaged:
         """Decibels of a picture against the undamaged one, over what was missing where something was."""
         difference = (picture.astype(np.float64) - whole) / 255
         return float(-10 * np.log10(np.square(difference if self.missing is None else difference[self.missing]).mean()))
-
-    def delivered(self, answer: Pixels) -> Pixels:
-        """What the task makes of its network's answer: pixels that were there stay."""
-        if self.missing is None:
-            return answer
-        return np.where(self.missing[:, :, None], answer, self.inputs["picture"]).astype(np.uint8)
 
 
 def noisy(whole: Pixels, sigma: int, seed: int) -> Damaged:

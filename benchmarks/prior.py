@@ -1,8 +1,9 @@
 """Deep image prior: photographs are damaged and restored, beside what OpenCV does, and beside the authors' recipe.
 
 Each run makes all of its steps. The table tells what the average picture was worth against the undamaged photograph at
-its best step, and at the step that `stop: auto` takes; `s` is when that would have stopped. PSNR and SSIM are of the
-picture in 8 bits; for holes, PSNR is over the missing pixels alone.
+its best step, at the last, and at the step that `stop: auto` takes; `s` is when that would have stopped. `(cut)`: the
+steps ended before it would have. PSNR and SSIM are of the picture in 8 bits; for holes, PSNR is over the missing pixels
+alone.
 
     python -m benchmarks.prior                                  # 128×128, two photographs; half an hour on two cores
     python -m benchmarks.prior --side 256 --pictures 6 --steps 2000   # overnight on two cores
@@ -34,6 +35,11 @@ from daemon.allocator import keep_pages
 from daemon.tasks.memory import Peak
 from kernels.deep_image_prior import precision_for
 
+COLUMNS = (
+    "damage", "photograph", "before", "others", "best", "at", "last", "stop", "at", "gap", "SSIM before, best, stop",
+    "s",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -52,14 +58,12 @@ def similarity(picture: Pixels, whole: Pixels) -> float:
 
 def table(names: list[str], photographs: list[str], wanted: Wanted) -> None:
     """A row for each damage and photograph, and the mean of each damage."""
-    print("\n| damage | photograph | before | others | best | at | stop | at | gap | SSIM before → after | s |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    print(f"\n| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}", flush=True)
     for name in names:
         rows = [_row(name, photo, wanted) for photo in photographs]
         before, best, stop = (float(np.mean([row[place] for row in rows])) for place in range(3))
-        print(
-            f"| **{name}** | mean | {before:.2f} | | {best:.2f} | | {stop:.2f} | | {best - stop:.2f} | | |", flush=True
-        )
+        means = f"{before:.2f} | | {best:.2f} | | | {stop:.2f} | | {best - stop:.2f} | | |"
+        print(f"| **{name}** | mean | {means}", flush=True)
 
 
 def _row(name: str, photo: str, wanted: Wanted) -> tuple[float, float, float]:
@@ -68,14 +72,14 @@ def _row(name: str, photo: str, wanted: Wanted) -> tuple[float, float, float]:
     made = {other: make() for other, make in damaged.others.items()}
     given = damaged.inputs["picture"] if damaged.inputs["picture"].shape == whole.shape else made["bicubic"]
     curve = run(damaged, whole, wanted.steps, wanted.parameters, wanted.device)
-    assert curve.taken is not None
+    assert curve.taken is not None and curve.best is not None
     before, best, stop = damaged.psnr(given, whole), max(curve.psnr), curve.psnr[curve.at - 1]
-    after = similarity(damaged.delivered(curve.taken), whole)
+    alike = [f"{similarity(each, whole):.3f}" for each in (given, curve.best, curve.taken)]
     others = ", ".join(f"{other} {damaged.psnr(picture, whole):.2f}" for other, picture in made.items())
     print(
-        f"| {name} | {photo} | {before:.2f} | {others} | {best:.2f} | {curve.psnr.index(best) + 1} | {stop:.2f} "
-        f"| {curve.at} | {best - stop:.2f} | {similarity(given, whole):.3f} → {after:.3f} "
-        f"| {curve.seconds[curve.stopped - 1]:.0f} |",
+        f"| {name} | {photo} | {before:.2f} | {others} | {best:.2f} | {curve.psnr.index(best) + 1} "
+        f"| {curve.psnr[-1]:.2f} | {stop:.2f} | {curve.at}{' (cut)' if curve.cut else ''} | {best - stop:.2f} "
+        f"| {', '.join(alike)} | {curve.seconds[curve.stopped - 1]:.0f} |",
         flush=True,
     )
     return before, best, stop
@@ -145,7 +149,8 @@ def main() -> None:
     wanted = Wanted(options.side, steps, options.parameters, options.device)
     where = f"{options.threads} threads" if options.device.type == "cpu" else torch.cuda.get_device_name(options.device)
     told = precision_for(options.device)
-    print(f"{time.strftime('%Y-%m-%d')}, {options.side}×{options.side}, {where}, auto is {told}", flush=True)
+    print(f"{time.strftime('%Y-%m-%d')}, {options.side}×{options.side}, {where}, auto is {told}", end="")
+    print(f", {steps} steps, {options.parameters or 'as it comes'}", flush=True)
     if options.recipe:
         compare(photographs[0], wanted)
         return

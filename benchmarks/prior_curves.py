@@ -21,12 +21,16 @@ MEMORY = 8 << 30
 
 @dataclass
 class Curve:
-    """A run, step by step: decibels of the average picture, seconds since the start; and two pictures."""
+    """A run, step by step: decibels of the average picture, seconds since the start; and two pictures.
+
+    `stopped` is the step at which the task would have ended, or, if the run was `cut` before that, its last.
+    """
 
     psnr: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     stop: dict[str, Any] = field(default_factory=dict)
     stopped: int = 0
+    cut: bool = False
     best: Pixels | None = None
     taken: Pixels | None = None
 
@@ -43,6 +47,8 @@ class Curve:
 def run(damaged: Damaged, whole: Pixels, steps: int, parameters: Mapping[str, Any], device: torch.device) -> Curve:
     """All the steps of the task, with what its rule for stopping says of them."""
     inputs = {role: torch.from_numpy(picture).to(device) for role, picture in damaged.inputs.items()}
+    if own := {"iterations", "patience"} & parameters.keys():
+        raise ValueError(f"{own.pop()} is the benchmark's own: see --steps")
     chosen = {**damaged.parameters, **parameters, "iterations": steps, "patience": steps}
     curve, begun, looking = Curve(), clock(device), 0.0
     job, preset = damaged.parameters["job"], chosen.get("preset", "fast")
@@ -64,6 +70,7 @@ def run(damaged: Damaged, whole: Pixels, steps: int, parameters: Mapping[str, An
                 curve.taken = picture
             if prior_stop.settled(curve.stop, progress.step, PATIENCE) or progress.step in (steps, most):
                 curve.stopped = progress.step
+                curve.cut = progress.step == steps < most
         looking += clock(device) - arrived
     return curve
 

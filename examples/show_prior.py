@@ -14,9 +14,8 @@ import torch
 from PIL import Image
 
 from benchmarks.damages import DAMAGES, Damaged, photograph
+from benchmarks.measured import steps_of, timed
 from examples.sheet import row
-from kernels.chain import parse_chain
-from kernels.spec import operators
 
 SHOWN = {"noise25": "chelsea", "jpeg10": "coffee", "small4": "astronaut", "missing50": "rocket", "text": "astronaut"}
 """What is shown of which photograph."""
@@ -26,15 +25,11 @@ MEMORY = 4 << 30
 
 def restored(damaged: Damaged) -> Image.Image:
     """The step, from start to end."""
-    (step,) = parse_chain({"deep_image_prior": dict(damaged.parameters)})
     inputs = {role: torch.from_numpy(picture) for role, picture in damaged.inputs.items()}
-    steps = operators()["deep_image_prior"].function(inputs, {}, memory=MEMORY, **dict(step.parameters))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            print(*end.value.told, sep=", ", flush=True)
-            return Image.fromarray(end.value.picture.numpy())
+    result = timed(steps_of("deep_image_prior", inputs, damaged.parameters, memory=MEMORY)).result
+    assert result is not None
+    print(*result.told, sep=", ", flush=True)
+    return Image.fromarray(result.picture.numpy())
 
 
 def main(folder: Path, names: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernels import prior_plan, prior_stop
 from kernels.backend import torch
-from kernels.prior_inputs import kept_part, needed, refuse_small, start_from
+from kernels.prior_inputs import along, kept_part, needed, refuse_size, start_from
 from kernels.prior_network import Network
 from kernels.prior_observation import colors_of
 from kernels.prior_plan import Plan
@@ -113,7 +113,7 @@ def deep_image_prior(
     picture, mask = inputs["picture"], inputs.get("mask")
     factor = _factor(job, factor)
     kept = kept_part(picture, mask) if job == "inpaint" else None
-    refuse_small(picture, factor)
+    refuse_size(picture, factor, compare)
     stop = AUTO[job] if stop == "auto" else stop
     chosen = _chosen(settings(preset, job, factor, size), given)
     start = start_from(picture, kept, factor)
@@ -132,7 +132,7 @@ def deep_image_prior(
         Training(chosen, state["precision"], seed, stop, patience, chosen.iterations), colors,
     )  # fmt: skip
     found = yield from search(wanted, state["search"])
-    beside = {"compare": torch.cat((start, found.picture), 0 if width > 2 * height else 1)} if compare else {}
+    beside = {"compare": torch.cat((start, found.picture), along(height, width))} if compare else {}
     record = _record(found, planned, state["precision"])
     return Result(found.picture, record, beside, told=tuple(_told(found, wanted.training)))
 
@@ -177,10 +177,11 @@ def _told(found: Found, training: Training) -> Iterator[str]:
     if training.stop == FIXED:
         yield f"stop: fixed, after all of {of}"
         return
-    if training.iterations <= prior_stop.BEGIN:
-        yield f"made all of {of}: no signal counts before step {prior_stop.BEGIN + 1}"
+    ended = "made all" if min(found.made) == training.iterations else f"stopped at {_span(found.made)}"
+    if training.stop == VARIANCE and training.iterations <= prior_stop.LAG:
+        yield f"{ended} of {of}: the variance does not count before step {prior_stop.LAG + 1}"
         return
-    yield f"stopped at {_span(found.made)} of {of}"
+    yield f"{ended} of {of}"
     yield f"{SIGNALS[training.stop]} was least at {_span(found.least)}"
     if found.taken != found.least:
         yield f"the picture is the average at {_span(found.taken)}"

@@ -19,14 +19,30 @@ FEWEST = 64
 LEAST = 32
 """Pixels of the result's sides: a network with five levels sees nothing of a smaller picture but its mean."""
 
+MOST = 65_535
+"""Pixels of a JPEG's sides (ISO/IEC 10918-1, 16 bits); `compare` is one."""
 
-def refuse_small(picture: Tensor, factor: int) -> None:
-    """Raise TaskRefused for a picture that is too small."""
+
+def refuse_size(picture: Tensor, factor: int, compare: bool) -> None:
+    """Raise TaskRefused for a picture that is too small, or too long to be shown beside its result."""
     height, width, _ = picture.shape
     if min(height, width) * factor < LEAST:
         raise TaskRefused(
             f"{width}×{height} pixels are too few: the result needs {LEAST} a side; take a larger picture"
         )
+    both = [factor * height, factor * width]
+    both[along(*both)] *= 2
+    if compare and max(both) > MOST:
+        raise TaskRefused(
+            f"before and after have {both[1]}×{both[0]} pixels together, and a JPEG {MOST:,} a side at most;"
+            " remove compare, or take a smaller picture"
+        )
+
+
+def along(height: int, width: int) -> int:
+    """The dimension along which before and after lie side by side: across, but one above the other where they are
+    wide."""
+    return 0 if width > 2 * height else 1
 
 
 def kept_part(picture: Tensor, mask: Tensor | None) -> Tensor:

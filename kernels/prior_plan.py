@@ -18,7 +18,9 @@ SIDES = (768, 512, 384, 256)
 one network has so much to learn at a time, whatever memory there is."""
 OWN = 90 << 20
 """Bytes that PyTorch takes for itself at the first convolutions of a process; later it is what jobs before left in
-holes, up to 82 MiB of them where a job of 302 followed one of 958 (tests/prior/test_prior_memory.py)."""
+holes: what took 302 MiB by the rest of this formula took up to 384 after a job of 958."""
+WIDE = 128
+"""Channels of the networks that have a smaller one (kernels/prior_presets.py)."""
 VECTORS = 10
 """Copies of the weights, as floats: the weights, Adam's two, the gradient, and what a step makes of them."""
 FLOAT = 4
@@ -55,9 +57,10 @@ def plan(
             break
     if needed <= memory:
         return Plan(side, needed)
+    cheaper = "size: small, or " if max(network.shape.down) >= WIDE else ""
     raise TaskStarved(
         f"{width}×{height} needs {needed / 2**20:,.0f} MiB at least, and {memory / 2**20:,.0f} MiB can be had;"
-        " give it a smaller picture, or size: small, or more memory"
+        f" give it a smaller picture, or {cheaper}more memory"
     )
 
 

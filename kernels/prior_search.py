@@ -70,7 +70,7 @@ def search(wanted: Search, state: State) -> Path:
         if number + 1 < len(wanted.tiles):
             yield _told(wanted, prior, {}, state)  # again: what this tile leaves in the heap is given back
         stop = state["prior"]["stop"]
-        _refuse_nonsense(stop["best"])
+        _refuse_nonsense(prior.picture)
         ended = [state["prior"]["step"], int(stop["at"]), int(stop["taken"])]
         canvas = laid(state["canvas"], wanted.start, tile, stop["best"])
         state.update(canvas=canvas, number=number + 1, prior={}, ended=[*state["ended"], ended])
@@ -79,7 +79,7 @@ def search(wanted: Search, state: State) -> Path:
 
 
 def _refuse_nonsense(picture: Tensor) -> None:
-    """Raise TaskRefused where steps were so long that nothing was found."""
+    """Raise TaskRefused where steps were so long that the network was lost: what it was before may be anything."""
     if not picture.isfinite().all():
         raise TaskRefused("its network lost its way (values beyond all numbers); give a smaller learning_rate")
 

@@ -21,11 +21,10 @@ from kernels.tasks import State
 if TYPE_CHECKING:
     from torch import Tensor
 
-BEGIN = 100
-"""Steps up to which no signal counts: at first it says nothing."""
 LAG = 100
-"""Steps from the least variance to the average that is taken: an average lags behind what it averages. Of photographs
-with noise it was best 50 to 320 steps after that, and at it up to 2.5 dB worse (docs/decisions/021-prior-stop.md)."""
+"""Steps by which the variance is ahead of the average: an average lags behind what it averages. Of photographs with
+noise it was best 50 to 320 steps after the least variance, and up to 2.5 dB worse at it: see
+docs/decisions/021-prior-stop.md."""
 LOOK = 10
 """Steps between two looks at whether it is time to stop."""
 
@@ -34,10 +33,11 @@ def note(state: State, step: int, signal: Tensor, picture: Tensor, *, lag: int, 
     """A step was made: its number, counted from 1, the signal then, and the average picture.
 
     `state` is empty at first; then it has the least signal, the step of it (`at`), the picture to be given, `lag` steps
-    later, and the step of that (`taken`). If the number of steps is `fixed` the last picture is given.
+    later, and the step of that (`taken`). Up to step `lag` the signal says nothing. If the number of steps is `fixed`
+    the last picture is given.
     """
     now = torch.full_like(signal, step)
-    if fixed or step <= BEGIN:
+    if fixed or step <= max(lag, 1):
         state.update(least=signal, at=now, best=picture, taken=now)
         return
     better = signal < state["least"]
@@ -48,4 +48,4 @@ def note(state: State, step: int, signal: Tensor, picture: Tensor, *, lag: int, 
 
 def settled(state: State, step: int, patience: int) -> bool:
     """Whether the signal has not been less for `patience` steps; looked at every LOOK steps."""
-    return step % LOOK == 0 and step > BEGIN and step - int(state["at"]) >= patience
+    return step > 0 and step % LOOK == 0 and step - int(state["at"]) >= patience

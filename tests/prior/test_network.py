@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from kernels import prior_network
 from kernels.prior_network import Network, Shape
 from kernels.prior_presets import HOURGLASS, INPAINTING, PAPER
 from tests.prior.references import plain
@@ -43,6 +44,20 @@ def test_it_computes_what_is_written_down_plainly(name: str) -> None:
     ]
     for key, mine, other in zip(ours, *gradients, strict=True):
         assert torch.allclose(mine, other, atol=1e-5 * float(other.abs().max()) + 1e-9), key
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_in_whatever_order_it_is_the_same(order: torch.memory_format, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 as in float64: which order is faster is the processor's matter."""
+    monkeypatch.setattr(prior_network, "_order", lambda dtype, device: order)
+    prior_network._filters.cache_clear()
+    shape, generator = SHAPES["authors'"], torch.Generator().manual_seed(2)
+    network = Network(shape, 3)
+    vector = network.initial(generator)
+    noise = torch.rand(1, shape.noise, shape.least, shape.least + shape.stride, generator=generator)
+    picture = network(network.named(vector), noise)
+    exact = plain(shape, network.named(vector.double()), noise.double())
+    assert torch.allclose(picture, exact.float(), atol=1e-4)
 
 
 def test_it_has_the_weights_of_the_authors() -> None:

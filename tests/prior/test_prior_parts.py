@@ -105,8 +105,14 @@ def test_it_does_not_stop_while_it_falls() -> None:
 
 def test_early_rest_is_none() -> None:
     """The variance is small before anything is learned."""
-    stopped, state = _told([1e-9] * 50 + [1 / step for step in range(1, 500)], 60)
+    stopped, state = _told([1e-9] * 50 + [1 / step for step in range(1, 500)], 60, lag=100)
     assert stopped == 549 and int(state["at"]) == 549
+
+
+def test_an_early_least_is_one() -> None:
+    """The error of held-out pixels counts from the first step on: much noise in a small picture is learned soon."""
+    stopped, state = _told([abs(step - 30) for step in range(1, 500)], 200)
+    assert stopped == 230 and int(state["at"]) == 30 == float(state["best"])
 
 
 def test_without_a_stop_the_last_counts() -> None:

@@ -25,7 +25,7 @@ WAYS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_taken_up_again_anywhere(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before and after the first step at which a signal counts."""
-    monkeypatch.setattr(prior_stop, "BEGIN", 10)
+    monkeypatch.setattr(prior_stop, "LAG", 10)
     _, given = noisy(height=32, width=40)
     if way == GREY:  # a network of one color
         given = given[..., :1].repeat(1, 1, 3)
