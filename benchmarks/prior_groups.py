@@ -17,9 +17,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from benchmarks.measured import clock, wait_as_a_worker
 from benchmarks.throughput import cores
+from kernels.prior_network import ENLARGING, filters, laid_out
 
 ROUNDS = 3
 """The best of so many counts."""
@@ -29,39 +31,51 @@ NOISE, SKIP = 32, 4
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A convolution of square pictures, with the normalisation and the rectifier behind it."""
+    """A convolution of square pictures, or one that enlarges them, with the normalisation and rectifier behind it."""
 
     before: int
     after: int
     kernel: int
     stride: int
     side: int
+    enlarges: bool = False
 
     def train(self, groups: int, times: int, device: torch.device) -> float:
         """Seconds for it, there and back, so many times."""
         kind = torch.float32 if device.type == "cpu" else torch.bfloat16
         x = torch.randn(1, groups * self.before, self.side, self.side, dtype=kind, device=device)
-        weight = torch.randn(groups * self.after, self.before, self.kernel, self.kernel, dtype=kind, device=device)
-        x, weight = (each.contiguous(memory_format=torch.channels_last).requires_grad_() for each in (x, weight))
+        channels = (self.before, self.after) if self.enlarges else (self.after, self.before)
+        weight = torch.randn(groups * channels[0], channels[1], self.kernel, self.kernel, dtype=kind, device=device)
+        x, weight = (laid_out(each).requires_grad_() for each in (x, weight))
         scale = torch.ones(groups * self.after, device=device, requires_grad=True)
         shift = torch.zeros(groups * self.after, device=device, requires_grad=True)
         begun = clock(device)
         for _ in range(times):
-            around = F.pad(x, (self.kernel // 2,) * 4, mode="reflect") if self.kernel > 1 else x
-            y = F.conv2d(around, weight, stride=self.stride, groups=groups)
+            y = self._enlarged(x, weight, groups) if self.enlarges else self._convolved(x, weight, groups)
             F.leaky_relu_(F.batch_norm(y, None, None, scale, shift, training=True), 0.2).sum().backward()  # type: ignore[no-untyped-call]
         return clock(device) - begun
 
+    def _convolved(self, x: Tensor, weight: Tensor, groups: int) -> Tensor:
+        around = F.pad(x, (self.kernel // 2,) * 4, mode="reflect") if self.kernel > 1 else x
+        return F.conv2d(around, weight, stride=self.stride, groups=groups)
+
+    def _enlarged(self, x: Tensor, weight: Tensor, groups: int) -> Tensor:
+        """As kernels/prior_network.py does it, bilinear."""
+        around = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        y = F.conv_transpose2d(around, weight, stride=2, padding=1, groups=groups)
+        own = groups * self.after
+        return F.conv2d(y, filters(ENLARGING["bilinear"], own, y.dtype, y.device), groups=own)
+
 
 def layers(side: int, channels: int) -> Iterator[Layer]:
-    """Those of the authors' network: a skip, two on the way down, two on the way up, level by level."""
+    """Those of the network: a skip, two on the way down, two on the way up, level by level."""
     before = NOISE
     for level in range(LEVELS):
         at = side >> level
         yield Layer(before, SKIP, 1, 1, at)
         yield Layer(before, channels, 3, 2, at)
         yield Layer(channels, channels, 3, 1, at // 2)
-        yield Layer(channels, channels, 3, 1, at)
+        yield Layer(channels, channels, 3, 1, at // 2, enlarges=True)
         yield Layer(channels, channels, 1, 1, at)
         before = channels
 

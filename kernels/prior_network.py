@@ -91,7 +91,7 @@ class Network:
 
     def __call__(self, weights: Mapping[str, Tensor], noise: Tensor) -> Tensor:
         """The picture, float32 1×colors×H×W on the scale 0..1, from noise 1×C×H×W; computed in the noise's type."""
-        x = _laid_out(noise)
+        x = laid_out(noise)
         skips: list[Tensor | None] = []
         for level, width in enumerate(self.shape.skip):
             skip = f"{level}.skip"
@@ -146,7 +146,7 @@ def _rectified(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
 
 def _convolved(weights: Mapping[str, Tensor], name: str, x: Tensor, stride: int = 1) -> Tensor:
     """Convolution in the type of x, which is reflected at its rim."""
-    kernel = _laid_out(weights[name].to(x.dtype))
+    kernel = laid_out(weights[name].to(x.dtype))
     if reach := kernel.shape[2] // 2:
         x = F.pad(x, (reach,) * 4, mode="reflect")
     return F.conv2d(x, kernel, stride=stride)
@@ -154,21 +154,20 @@ def _convolved(weights: Mapping[str, Tensor], name: str, x: Tensor, stride: int 
 
 def _enlarged_and_convolved(x: Tensor, kernel: Tensor, enlarging: tuple[float, ...]) -> Tensor:
     """x enlarged by two and convolved with a 3×3 kernel, its rim continued: 1×C×2h×2w."""
-    filters = _filters(enlarging, len(kernel), x.dtype, x.device)
-    turned = _laid_out(kernel.to(x.dtype).flip(2, 3).transpose(0, 1))
+    turned = laid_out(kernel.to(x.dtype).flip(2, 3).transpose(0, 1))
     x = F.pad(x, (1, 1, 1, 1), mode="replicate")
     x = F.conv_transpose2d(x, turned, stride=2, padding=3 - len(enlarging) // 2)
-    return F.conv2d(x, filters, groups=len(kernel))
+    return F.conv2d(x, filters(enlarging, len(kernel), x.dtype, x.device), groups=len(kernel))
 
 
 @functools.cache
-def _filters(taps: tuple[float, ...], channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def filters(taps: tuple[float, ...], channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """One for each channel. Made once: each copy to a card makes it wait."""
     row = torch.tensor(taps, dtype=dtype, device=device)
-    return _laid_out((row[:, None] * row).expand(channels, 1, -1, -1))
+    return laid_out((row[:, None] * row).expand(channels, 1, -1, -1))
 
 
-def _laid_out(x: Tensor) -> Tensor:
+def laid_out(x: Tensor) -> Tensor:
     """Pictures and kernels in the order in memory that the convolutions are fastest with."""
     return x.contiguous(memory_format=_order(x.dtype, x.device))
 

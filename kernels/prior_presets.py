@@ -35,7 +35,7 @@ FAST = {
     "inpaint": Settings(HOURGLASS, 0.01, 0.01, 3000),
 }
 """Ours, with less jitter than the authors' 1/30: with more the picture comes later and is better at best. For noise
-0.02 gave half a decibel more than 0.01 in 1.4 times the steps (docs/performance.md)."""
+0.02 gave half a decibel more than 0.01, in half as many steps again or more (docs/performance.md)."""
 
 _DENOISE = Settings(HOURGLASS, 0.01, 1 / 30, 3000)
 _TEXT = Settings(replace(HOURGLASS, skip=(128,) * 5, enlarging="nearest"), 0.01, 0.03, 6001)
@@ -69,7 +69,7 @@ SIZES = ("small", "standard")
 def settings(preset: str, job: str, factor: int, size: str | None) -> Settings:
     """The settings of a preset for a job; `size: small` halves the network's channels, by default those of `fast`.
 
-    Small takes a third of the time, and gave as much where both were tried (docs/performance.md).
+    Small takes a third of the time, and gave 0.2 dB less where both were tried (docs/performance.md).
     """
     size = size or ("small" if preset == "fast" else "standard")
     if preset == "fast":
