@@ -69,7 +69,7 @@ SIZES = ("small", "standard")
 def settings(preset: str, job: str, factor: int, size: str | None) -> Settings:
     """The settings of a preset for a job; `size: small` halves the network's channels, by default those of `fast`.
 
-    Small takes a third of the time, and gave 0.2 dB less where both were tried (docs/performance.md).
+    Small takes half of the time or less, and gave as much or 0.2 dB less where both were tried (docs/performance.md).
     """
     size = size or ("small" if preset == "fast" else "standard")
     if preset == "fast":
