@@ -175,6 +175,6 @@ def laid_out(x: Tensor) -> Tensor:
 @functools.cache
 def _order(dtype: torch.dtype, device: torch.device) -> torch.memory_format:
     """Channels last, 2.5 times as fast as planes in bfloat16. Only float32 with AVX2 and no more is better off with
-    planes: the gradient of a 3×3 convolution of 128 channels takes half of the time (docs/performance.md)."""
+    planes: the gradient of a 3×3 convolution takes half of the time (docs/decisions/020-prior-network.md)."""
     planes = device.type == "cpu" and dtype == torch.float32 and torch.backends.cpu.get_cpu_capability() == "AVX2"
     return torch.contiguous_format if planes else torch.channels_last
