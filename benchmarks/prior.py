@@ -5,12 +5,12 @@ its best step, at the last, and at the step that `stop: auto` takes; `s` is when
 steps ended before it would have. PSNR and SSIM are of the picture in 8 bits; for holes, PSNR is over the missing pixels
 alone.
 
-    python -m benchmarks.prior                                  # 128×128, two photographs; half an hour on two cores
-    python -m benchmarks.prior --side 256 --pictures 6 --steps 2000   # overnight on two cores
+    python -m benchmarks.prior                                  # 128×128, two photographs; an hour on two cores
+    python -m benchmarks.prior --side 256 --pictures 6 --with '{size: standard}'  # a day and a half without bfloat16
     python -m benchmarks.prior --only noise25 jpeg10 --photographs chelsea --with '{size: small}'
     python -m benchmarks.prior --recipe --side 256              # the time to what the authors' recipe has made
     python -m benchmarks.prior --memory 512x512                 # what it takes, beside what it promised
-    python -m benchmarks.prior --device cuda --side 512 --pictures 6    # on a card
+    python -m benchmarks.prior --device cuda --side 512 --photographs astronaut camera    # on a card
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from benchmarks.damages import DAMAGES, PHOTOGRAPHS, Pixels, photograph
-from benchmarks.measured import clock, steps_of, wait_as_a_worker
+from benchmarks.measured import steps_of, timed, wait_as_a_worker
 from benchmarks.prior_curves import recipe, run
 from benchmarks.throughput import cores
-from daemon.allocator import give_pages_back, keep_pages
+from daemon.allocator import keep_pages
 from daemon.tasks.memory import Peak
 from kernels.deep_image_prior import precision_for
 
@@ -108,18 +108,9 @@ def one(height: int, width: int, memory: int, parameters: Mapping[str, Any], dev
     """A few steps of one picture: seconds a step, and memory as promised and as taken."""
     whole = np.array(Image.fromarray(photograph("astronaut", 512)).resize((width, height)))
     inputs, peak = {"picture": torch.from_numpy(whole).to(device)}, Peak(device)
-    steps, begun = steps_of("deep_image_prior", inputs, {"iterations": 5, **parameters}, memory=memory << 20), 0.0
-    made = 0
-    while True:
-        try:
-            if next(steps).step == made:  # a sign of life
-                give_pages_back()
-                continue
-            made, begun = made + 1, begun or clock(device)
-        except StopIteration as end:
-            promised, taken = end.value.record["memory_estimate"], peak.read() >> 20
-            break
-    each = (clock(device) - begun) / (made - 1)
+    done = timed(steps_of("deep_image_prior", inputs, {"iterations": 5, **parameters}, memory=memory << 20))
+    promised, taken = done.record["memory_estimate"], peak.read() >> 20
+    each = (done.seconds[-1] - done.seconds[0]) / (len(done.seconds) - 1)
     told = yaml.safe_dump(dict(parameters), default_flow_style=True).strip()
     print(f"| {width}×{height} | {memory} | {told} | {each:.2f} | {promised} | {taken} | {taken / promised:.2f} |")
 

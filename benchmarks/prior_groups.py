@@ -4,7 +4,7 @@ K priors as one network, its convolutions in K groups, against K networks: every
 processor, bfloat16 on a card. More than once as fast: together is better.
 See docs/decisions/022-prior-no-batches.md.
 
-    python -m benchmarks.prior_groups                      # two threads; five minutes
+    python -m benchmarks.prior_groups                      # two threads; two minutes
     python -m benchmarks.prior_groups --device cuda
 """
 

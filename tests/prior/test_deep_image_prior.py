@@ -220,9 +220,11 @@ def test_too_long_to_be_compared() -> None:
         run({"picture": strip}, compare=True)
 
 
-def test_too_little_memory() -> None:
-    with pytest.raises(TaskStarved, match=r"64×64 needs [0-9]+ MiB at least, and 8 MiB can be had; give it"):
-        run({"picture": photograph("coffee", 64, 64)}, memory=8 << 20)
+@pytest.mark.parametrize(("size", "cheaper"), [("standard", "size: small, or "), ("small", "")])
+def test_too_little_memory(size: str, cheaper: str) -> None:
+    remedy = f"give it a smaller picture, or {cheaper}more memory"
+    with pytest.raises(TaskStarved, match=rf"64×64 needs [0-9]+ MiB at least, and 8 MiB can be had; {remedy}$"):
+        run({"picture": photograph("coffee", 64, 64)}, memory=8 << 20, size=size)
 
 
 @pytest.mark.parametrize(
