@@ -40,7 +40,7 @@ ROOMS = {
     "watchdog": {"daemon/watch.py"},
     "rich": {"daemon/display.py"},
     "jinja2": {"daemon/report/"},
-    "argparse": {"daemon/cli.py", "daemon/cli_weights.py"},
+    "argparse": {"daemon/cli/"},
 }
 """Each library is known to these rooms only; a folder stands for everything in it."""
 

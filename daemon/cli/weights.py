@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from daemon.cli.words import Commands
+from daemon.cli.words import add as adding
 from kernels.features.kinds import KINDS
 
 NAMES = ", ".join(KINDS)
-Adding = Callable[..., argparse.ArgumentParser]
-"""Adds a command to commands: they, its name, what it calls, what it does."""
 
 
-def add_weights(commands: Any, adding: Adding) -> None:
-    """Add `weights` to the commands of darkroom."""
+def add_commands(commands: Commands) -> None:
+    """Add `weights`."""
     weights = adding(commands, "weights", _list, "feature networks for style transfer: which there are")
     weights.add_argument("--json", action="store_true")
     inner = weights.add_subparsers(title="commands", metavar="COMMAND")

@@ -1,0 +1,67 @@
+"""The command line: words in, a call, an exit status. What the commands do lives in the rooms they import.
+
+Imports are made by the command that needs them: `darkroom jobs` must not load a codec to answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+# NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from daemon.cli import asking, changing, weights, working
+from daemon.cli.words import FAILED, OK, USAGE, Parser
+from daemon.errors import ConfigError, DarkroomError
+
+__all__ = ["OK", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Errors are one line on stderr; a traceback only with `--debug`."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names of files need not be UTF-8
+    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    options = parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.DEBUG if options.debug else logging.ERROR)
+    try:
+        status: int = options.command(options)
+        sys.stdout.flush()
+        return status
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    except DarkroomError as error:
+        return _fail(f"darkroom: {error}", options.debug)
+    except BrokenPipeError:
+        _forget_output()  # `darkroom jobs | head` is no error
+        return OK
+    except OSError as error:
+        _forget_output()
+        return _fail(f"darkroom: {error.filename or 'standard output'}: {error.strerror}", options.debug)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _forget_output() -> None:
+    """Let what is still buffered for standard output go nowhere: Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(text: str, debug: bool) -> int:
+    print(text, file=sys.stderr)
+    if debug:
+        logging.exception("the traceback")
+    return FAILED
+
+
+def parser() -> Parser:
+    """The parser of all the words there are."""
+    found = Parser(prog="darkroom", description="A batch-processing daemon for pictures.")
+    found.add_argument("--debug", action="store_true", help="tell more, and show tracebacks")
+    commands = found.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for family in (working, asking, changing, weights):
+        family.add_commands(commands)
+    return found

@@ -1,0 +1,65 @@
+"""The commands that work on pictures: run, check, apply, export."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import signal
+import sys
+from pathlib import Path
+
+from daemon.cli.words import OK, Commands, add
+
+
+def add_commands(commands: Commands) -> None:
+    """Add them."""
+    run = add(commands, "run", _run, "work: the daemon, until Ctrl-C", config=True)
+    run.add_argument("--once", action="store_true", help="take everything that is there, finish it, stop")
+
+    add(commands, "check", _check, "validate config.yaml: every fault at once", config=True)
+
+    apply = add(commands, "apply", _apply, "process files once, without daemon or ledger")
+    apply.add_argument("steps", metavar="STEPS", help="YAML: 'mosaic: {block: 8}' or '[grayscale, mosaic]'")
+    apply.add_argument("inputs", metavar="IN", nargs="*", type=Path, help="pictures")
+    apply.add_argument(
+        "--input", dest="roles", metavar="ROLE=PATH", action="append", default=[], help="for a task: a picture by role"
+    )
+    apply.add_argument("-o", "--output", metavar="OUT", required=True, help="a file, or a folder for several")
+
+    export = add(commands, "export", _export, "write the ONNX files and a parity report", config=True)
+    export.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("exported"), help="default: exported")
+
+
+def _run(options: argparse.Namespace) -> int:
+    gc.disable()  # while modules load, every search for cycles is in vain; the service turns it on again
+    from daemon.config import load_config
+    from daemon.display import make_display
+    from daemon.service import Service
+
+    status = Service(load_config(options.config), make_display(), once=options.once).run()
+    sys.stdout.flush()
+    return status
+
+
+def _check(options: argparse.Namespace) -> int:
+    from daemon.config import load_config
+
+    config = load_config(options.config)
+    print(f"{options.config}: {len(config.rules)} rules, no faults")
+    return OK
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from daemon.oneshot import apply
+
+    for number in (signal.SIGTERM, signal.SIGHUP):  # what it has begun is cleared away, as after Ctrl-C
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    return apply(options.steps, options.inputs, options.roles, options.output)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from daemon.config import load_config
+    from daemon.exporting import export
+
+    return export(load_config(options.config), options.output)
