@@ -26,5 +26,5 @@ def announcement(config: Config, runtime: Runtime, graphs: Graphs) -> Iterator[s
         if rule.inputs:
             yield f"      each job needs {partners.wanted(rule)}"
         yield f"      {describe(rule.chain)} → {' and '.join(rule.results)}{tail}"
-    if missing := [rule for rule in graphs.missing() if rule not in graphs.trouble]:
+    if missing := [rule for rule in graphs.missing() if rule not in graphs.trouble()]:
         yield f"compiling the graphs of {', '.join(missing)}; their pictures wait a few seconds, once"

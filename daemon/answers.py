@@ -1,4 +1,4 @@
-"""Answers for people and for programs: status, jobs, operators. Read from the ledger and the snapshot, live or not."""
+"""Answers for people and for programs, from the ledger alone: jobs, operators."""
 
 from __future__ import annotations
 
@@ -11,110 +11,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from daemon import findings, partners, snapshot
+from daemon import findings, partners
 from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import Ledger, Measured
 from daemon.model import Config, Job, Member, State
-from daemon.tasks.trace import finite
-from daemon.tasks.view import TaskView
-from kernels.chain import Chain, describe
+from kernels.chain import Chain
 from kernels.spec import operators
 
 
-def open_ledger(config: Config) -> Ledger | None:
-    """The ledger of a configuration; None when nothing was ever processed."""
+def open_ledger(config: Config, timeout: float = 10.0) -> Ledger | None:
+    """The ledger of a configuration; None when nothing was ever processed. `timeout`: seconds to wait for its lock."""
     path = config.state_dir / "ledger.db"
-    return Ledger(path) if path.exists() else None
-
-
-def status_of(config: Config) -> dict[str, Any]:
-    """The stable content of `darkroom status --json`."""
-    running = snapshot.alive(config.state_dir)
-    live = snapshot.read(config.state_dir) if running else {}
-    counts: dict[str, dict[State, int]] = {}
-    groups: dict[str, tuple[int, str]] = {}
-    if (ledger := open_ledger(config)) is not None:
-        with closing(ledger):
-            counts = ledger.counts()
-            groups = {rule.name: partners.waiting(ledger, [rule]) for rule in config.rules if rule.inputs}
-    return {
-        "running": running,
-        "pid": live.get("pid"),
-        "version": live.get("version"),
-        "started": _iso(live["started"]) if "started" in live else None,
-        "device": live.get("device"),
-        "device_choice": live.get("device_choice") or None,
-        "pictures_per_second": live.get("pictures_per_second", 0.0),
-        "tasks": [_task(task) for task in live.get("tasks", [])],
-        "rules": [
-            {
-                "name": rule.name,
-                "watch": [str(folder) for folder in rule.watch],
-                "steps": describe(rule.chain),
-                "output": rule.output.text if rule.publishes else None,
-                "report": None if rule.report is None else str(rule.report),
-                "counts": {state.value: counts.get(rule.name, {}).get(state, 0) for state in State},
-                "incomplete": groups.get(rule.name, (0, ""))[0],
-                "waits_for": groups[rule.name][1] if groups.get(rule.name, (0, ""))[0] else None,
-                "compiling": rule.name in live.get("compiling", []),
-                "blocked": live.get("blocked", {}).get(rule.name),
-                "device": live.get("devices", {}).get(rule.name) or None,
-            }
-            for rule in config.rules
-        ],
-    }
-
-
-def _task(task: dict[str, Any]) -> dict[str, Any]:
-    """A running task, as its daemon last told of it; `seconds_left` is None where nobody can tell yet."""
-    losses = {name: finite(value) for name, value in task["losses"].items()}
-    return {
-        "job": task["job"],
-        "rule": task["rule"],
-        "picture": task["picture"],
-        "device": task["device"],
-        "worker": task["worker"],
-        "started": _iso(task["began"]),
-        "step": task["step"],
-        "steps": task["steps"],
-        "loss": next(iter(losses.values()), None),
-        "losses": losses,
-        "seconds_left": task["left"],
-    }
-
-
-def _view(task: dict[str, Any]) -> TaskView:
-    """The other way round, for people."""
-    step, steps, losses, left = task["step"], task["steps"], task["losses"], task["seconds_left"]
-    identity = (task["job"], task["rule"], task["picture"], 0.0)
-    return TaskView(*identity, device=task["device"], step=step, steps=steps, losses=losses, left=left)
-
-
-def status_text(status: dict[str, Any]) -> str:
-    """The same for people."""
-    head = "no daemon runs here; `darkroom run` starts one"
-    if status["running"]:
-        rate = f"{status['pictures_per_second']:,.1f} pictures/s"
-        head = f"running (process {status['pid']}) on the {status['device']}, {rate}, since {status['started']}"
-    lines = [head, *filter(None, [status["device_choice"]]), ""]
-    names = [state.value for state in State]
-    width = max(len(rule["name"]) for rule in status["rules"])
-    lines.append(f"{'rule':{width}}  " + "  ".join(f"{name:>9}" for name in names))
-    for rule in status["rules"]:
-        numbers = "  ".join(f"{rule['counts'][name]:>9,}" for name in names)
-        lines.append(f"{rule['name']:{width}}  {numbers}")
-        if rule["device"] not in (None, status["device"]):
-            lines.append(f"{'':{width}}  runs on the {rule['device']}")
-        if rule["waits_for"]:
-            lines.append(f"{'':{width}}  {rule['waits_for']}")
-        if rule["compiling"]:
-            lines.append(f"{'':{width}}  its graph is being compiled; pictures wait for it")
-        if rule["blocked"]:
-            lines.append(f"{'':{width}}  blocked: {rule['blocked']}")
-        for task in status["tasks"]:
-            if task["rule"] == rule["name"]:
-                lines.append(f"{'':{width}}  job {task['job']}, {task['picture']}: {_view(task)}")
-    return "\n".join(lines)
+    return Ledger(path, timeout=timeout) if path.exists() else None
 
 
 def jobs_of(config: Config, state: State | None, rule: str | None, limit: int) -> list[dict[str, Any]]:
@@ -163,8 +71,8 @@ def _job(job: Job, members: Sequence[Member]) -> dict[str, Any]:
         "output": job.output,
         "attempts": job.attempts,
         "device": job.device,
-        "created": _iso(job.created),
-        "updated": _iso(job.updated),
+        "created": iso(job.created),
+        "updated": iso(job.updated),
     }
 
 
@@ -201,7 +109,7 @@ def _operator(operator: Any) -> str:
     return "\n".join(lines)
 
 
-def _iso(seconds: float) -> str:
+def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 

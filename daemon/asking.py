@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence, Set
 from contextlib import closing
 
-from daemon import snapshot
 from daemon.answers import check_rule, open_ledger
 from daemon.errors import DarkroomError
 from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move
+from daemon.lock import alive
 from daemon.model import Config, Job, State
 
 CANCELLED = "asked for by the user: cancelled"
@@ -25,8 +25,7 @@ def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
         check_rule(config, ledger, rule)
         jobs = _whole(_named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule), named=bool(ids))
         ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in jobs])
-    alive = snapshot.alive(config.state_dir)
-    print(f"{len(jobs)} jobs {State.WAITING.value}" + ("" if alive else "; start `darkroom run`"))
+    print(f"{len(jobs)} jobs {State.WAITING.value}" + ("" if alive(config.state_dir) else "; start `darkroom run`"))
     return 0
 
 
@@ -64,7 +63,7 @@ def _stop(config: Config, ledger: Ledger, running: Sequence[int]) -> list[Job]:
     """Have running tasks cancelled by their daemon, or, where none lives, in its place; those that were not."""
     if not running:
         return []
-    if snapshot.alive(config.state_dir):
+    if alive(config.state_dir):
         ledger.ask_to_cancel(running)
         deadline = time.monotonic() + STOPPED_WITHIN
         while any(ledger.cancel_asked(job) for job in running) and time.monotonic() < deadline:

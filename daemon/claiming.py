@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from daemon.ledger import ASKED_AGAIN, Ledger
 from daemon.model import Job, Rule
+from daemon.rulebook import Rulebook
 from daemon.verdict import Blockades
 from daemon.work import Recipe, Work
 
@@ -17,27 +18,34 @@ REASON = "taken by darkroom"
 
 
 class Claiming:
-    """Takes jobs over from the ledger. A rule without a recipe (no graph yet) has none of its jobs taken."""
+    """Takes jobs over from the ledger, for the rules with a `task`, or for the others.
+
+    A rule without a recipe (no graph yet) has none of its jobs taken.
+    """
 
     def __init__(
         self,
-        rules: Mapping[str, Rule],
+        rulebook: Rulebook,
         ledger: Ledger,
         blockades: Blockades,
-        recipe_of: Callable[[str], Recipe | None],
+        recipe_of: Callable[[Rule], Recipe | None],
+        *,
+        task: bool,
     ) -> None:
-        self._rules = rules
+        self._rulebook = rulebook
+        self._task = task
         self._ledger = ledger
         self._blockades = blockades
         self._recipe_of = recipe_of
 
     def claim(self, limit: int = CLAIM) -> list[Work]:
         """The next jobs, now `running`; up to `limit` of them, and a probe of each blocked rule that is due one."""
-        recipes = {rule: recipe for rule in self._rules if (recipe := self._recipe_of(rule)) is not None}
+        rules = {name: rule for name, rule in self._rulebook.rules.items() if rule.is_task is self._task}
+        recipes = {name: recipe for name, rule in rules.items() if (recipe := self._recipe_of(rule)) is not None}
         jobs = self._claim_from(list(recipes), time.time(), limit)
-        repeats = [job for job in jobs if self._rules[job.rule].keeps_source and job.reason != ASKED_AGAIN]
+        repeats = [job for job in jobs if rules[job.rule].keeps_source and job.reason != ASKED_AGAIN]
         earlier = self._ledger.earlier_results(repeats)
-        return [Work(job, self._rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
+        return [Work(job, rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
 
     def _claim_from(self, rules: Sequence[str], now: float, limit: int) -> list[Job]:
         """Jobs of rules that work, and one, as a probe, of each that was found blocked: the rest would be in vain."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from daemon import receipts, stages
 from daemon.errors import BlockedError, DarkroomError, PermanentError
 from daemon.ledger import Ledger, Move
 from daemon.model import Job, Rule, State
+from daemon.rulebook import Rulebook, homeless
 from daemon.verdict import Blockades, verdict
 
 log = logging.getLogger("darkroom")
@@ -23,14 +25,14 @@ class Endings:
 
     def __init__(
         self,
-        rules: Mapping[str, Rule],
+        rulebook: Rulebook,
         ledger: Ledger,
         blockades: Blockades,
         *,
         told: Callable[[Job, Move], None],
         complain: Callable[[str], None],
     ) -> None:
-        self._rules = rules
+        self._rulebook = rulebook
         self._ledger = ledger
         self._blockades = blockades
         self._told = told
@@ -53,8 +55,8 @@ class Endings:
         with self._count:
             self.slow -= 1
 
-    def fail(self, job: Job, error: Exception) -> Move:
-        """Decide what becomes of a job that met an error, and record it. The move that was made."""
+    def fail(self, job: Job, rule: Rule, error: Exception) -> Move:
+        """Decide what becomes of a job that met an error under the rule it was taken by, and record it. The move."""
         if not isinstance(error, DarkroomError):
             log.error("internal error with %s", job.path, exc_info=error)
             error = PermanentError(f"internal error ({type(error).__name__}: {error}); please report it")
@@ -64,9 +66,9 @@ class Endings:
             return move
         now = time.time()
         pause = self._block(job.rule, error, now) if isinstance(error, BlockedError) else 0.0
-        move = verdict(job, error, self._rules[job.rule].retries, now, pause)
+        move = verdict(job, error, rule.retries, now, pause)
         if move.to is State.FAILED:
-            receipts.write(self._ledger, job, self._rules[job.rule].output, error, self._complain)
+            receipts.write(self._ledger, job, rule.output, error, self._complain)
         self.finish([(job, move)])
         return move
 
@@ -83,11 +85,22 @@ class Endings:
         if not ended:
             return
         try:
+            ended = [(job, self._kept_home(job, move)) for job, move in ended]
             self._ledger.advance([move for _, move in ended])
         except BlockedError as error:  # only when stopping: the jobs stay `running`, and a restart hands them back
             log.error("%s", error)
         for job, move in ended:
             self.ended(job, move)
+
+    def _kept_home(self, job: Job, move: Move) -> Move:
+        """A job that goes back to wait, and whose rule went meanwhile, would wait for ever: it is skipped instead."""
+        if move.to is not State.WAITING or not self._rulebook.edited:
+            return move
+        rules = self._rulebook.rules
+        # Asked of the ledger: the rule may have been renamed while the job was on its way.
+        (now,) = self._ledger.jobs(ids=[job.id])
+        reason = homeless(rules.get(now.rule), now, grouped=bool(self._ledger.members([job.id])))
+        return move if reason is None else replace(move, to=State.SKIPPED, reason=reason, not_before=0.0, gone=True)
 
     def ended(self, job: Job, move: Move) -> None:
         """A job left, and the ledger has it: count and tell it."""

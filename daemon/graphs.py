@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from daemon.errors import DarkroomError
-from daemon.model import Config, Rule
+from daemon.model import Rule
+from daemon.rulebook import Rulebook
 from daemon.runtime import Runtime
 from daemon.work import Recipe
 from export.store import ExportError, GraphStore
@@ -22,67 +23,88 @@ class Graphs:
     """Recipes by rule. A rule whose graph is not there yet has none, and its jobs wait; tasks have no graph."""
 
     def __init__(
-        self, config: Config, runtime: Runtime, *, complain: Callable[[str], None], ready: Callable[[], None]
+        self, rulebook: Rulebook, runtime: Runtime, *, complain: Callable[[str], None], ready: Callable[[], None]
     ) -> None:
-        self._store = GraphStore(config.state_dir / "graphs")
-        self._rules = [rule for rule in config.rules if not rule.is_task]
+        self._rulebook = rulebook
+        self._store = GraphStore(rulebook.config.state_dir / "graphs")
         self._runtime = runtime
         self._complain = complain
         self._ready = ready
-        self._recipes: dict[str, Recipe] = {}
-        self.trouble: dict[str, str] = {}
-        """Rules whose graph could not be built, and why."""
+        self._changed = threading.Event()
+        self._recipes: dict[Rule, Recipe] = {}
+        self._trouble: dict[Rule, str] = {}
 
-    def recipe_of(self, rule: str) -> Recipe | None:
+    def _rules(self) -> list[Rule]:
+        return [rule for rule in self._rulebook.rules.values() if not rule.is_task]
+
+    def recipe_of(self, rule: Rule) -> Recipe | None:
         """The recipe of a rule, once its graph is there."""
         return self._recipes.get(rule)
 
     def missing(self) -> list[str]:
         """Rules that wait for their graph."""
-        return [rule.name for rule in self._rules if rule.name not in self._recipes]
+        return [rule.name for rule in self._rules() if rule not in self._recipes]
+
+    def trouble(self) -> dict[str, str]:
+        """Rules whose graph could not be built, and why."""
+        return {rule.name: self._trouble[rule] for rule in self._rules() if rule in self._trouble}
 
     def devices(self) -> dict[str, str]:
         """The device that each rule's graph ran on last, or will; rules without a graph are left out."""
-        graphs = [(rule, recipe.graph) for rule, recipe in list(self._recipes.items())]
+        recipes = [(rule.name, self._recipes.get(rule)) for rule in self._rules()]
+        graphs = [(rule, recipe.graph) for rule, recipe in recipes if recipe is not None]
         return {rule: self._runtime.device_of(graph) for rule, graph in graphs if graph is not None}
 
     def find(self) -> None:
         """Take every graph that the store already has. One that its device does not compute rightly is trouble of its
         rule, whose jobs wait, and of no other (docs/decisions/009-proof.md)."""
-        for rule in self._rules:
-            if (graph := self._store.find(rule.chain)) is not None:
+        for rule in self._rules():
+            if rule not in self._recipes and (graph := self._store.find(rule.chain)) is not None:
                 try:
                     self._take(rule, graph)
                 except DarkroomError as error:
                     self._in_trouble(rule, str(error))
 
+    def look_for_new(self) -> None:
+        """The rules were edited: close the graphs that none has any more, and have the thread see to the new ones."""
+        rules = self._rules()
+        self._recipes = {rule: recipe for rule, recipe in self._recipes.items() if rule in rules}
+        self._trouble = {rule: why for rule, why in self._trouble.items() if rule in rules}
+        self._runtime.keep([recipe.graph for recipe in self._recipes.values() if recipe.graph is not None])
+        self._changed.set()
+
+    def wake(self) -> None:
+        """End the current wait at once."""
+        self._changed.set()
+
     def run(self, stop: threading.Event) -> None:
-        """Build what is missing, one graph at a time, until all are there or `stop` is set."""
-        while self.missing() and not stop.is_set():
-            for rule in self._rules:
-                if rule.name not in self._recipes and not stop.is_set():
+        """Build what is missing, one graph at a time, until `stop` is set."""
+        while not stop.is_set():
+            self._changed.clear()
+            self.find()
+            for rule in self._rules():
+                if rule not in self._recipes and not stop.is_set():
                     self._build(rule, stop)
-            if self.missing():
-                stop.wait(RETRY)
+            self._changed.wait(RETRY)
 
     def _build(self, rule: Rule, stop: threading.Event) -> None:
         try:
-            graph = self._store.ensure(rule.chain, cancel=stop.is_set)
+            graph = self._store.ensure(rule.chain, cancel=lambda: stop.is_set() or rule not in self._rules())
             self._take(rule, graph)
         except (ExportError, DarkroomError) as error:
-            if not stop.is_set():
+            if not stop.is_set() and rule in self._rules():
                 self._in_trouble(rule, str(error))
 
     def _in_trouble(self, rule: Rule, why: str) -> None:
-        if self.trouble.get(rule.name) != why:
-            self.trouble[rule.name] = why
+        if self._trouble.get(rule) != why:
+            self._trouble[rule] = why
             self._complain(f"{rule.name}: no graph yet: {why}")
 
     def _take(self, rule: Rule, graph: Path) -> None:
         if note := self._runtime.load(graph):
             self._complain(f"{rule.name}: {note}")
-        self.trouble.pop(rule.name, None)
-        self._recipes[rule.name] = Recipe(graph, recipe_key(self._store.key(rule.chain), rule))
+        self._trouble.pop(rule, None)
+        self._recipes[rule] = Recipe(graph, recipe_key(self._store.key(rule.chain), rule))
         self._ready()
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from daemon.errors import BlockedError
 from daemon.grouping import Grouping
 from daemon.ledger import Arrival, Ledger, Move
-from daemon.model import Config, Job, Rule
+from daemon.model import Config, Job, Rule, State
 from daemon.report.values import REPORT_FILES
+from daemon.rulebook import Rulebook, homeless, identity_of
 from daemon.scan import CHUNK, events_arrive, look, scan
 from daemon.settle import Settler, Sighting
 from daemon.watch import Hints, Watcher
@@ -27,33 +28,50 @@ class Intake:
 
     def __init__(
         self,
-        config: Config,
+        rulebook: Rulebook,
         ledger: Ledger,
         *,
         complain: Callable[[str], None],
         arrived: Callable[[], None],
         ended: Callable[[Job, Move], None] = lambda job, move: None,
     ) -> None:
-        self._config = config
+        self._rulebook = rulebook
         self._ledger = ledger
         self._complain = complain
         self._arrived = arrived
+        self._ended = ended
         self._wake = threading.Event()
         self.hints = Hints(self._wake.set)
-        self._rules = _by_root(config.rules)
-        recursive = {root: any(rule.recursive for rule in rules) for root, rules in self._rules.items()}
-        self._recursive = recursive
-        self._settler = Settler(config.settle)
-        self._groups = Grouping(config.rules, ledger, self._settler, complain=complain, ended=ended)
-        self._watcher = Watcher(recursive.items(), self.hints, complain, deletions=self._groups.roots)
-        self._scan_due = dict.fromkeys(self._rules, 0.0)
-        self._renew_due = time.monotonic() + config.rescan
-        self._supervise_due = 0.0
+        self._settler = Settler(self._config.settle)
+        self._next: tuple[Config, Callable[[Mapping[str, str]], None]] | None = None
         self._unread: dict[str, str] = {}
         self._settled = False
+        self._rules: dict[str, list[Rule]] = {}
+        self._scan_due: dict[str, float] = {}
+        self._groups = self._read_rules()
+        self._watcher = Watcher(self._recursive.items(), self.hints, complain, deletions=self._groups.roots)
+        self._supervise_due = 0.0
+
+    @property
+    def _config(self) -> Config:
+        return self._rulebook.config
+
+    def _read_rules(self) -> Grouping:
+        """Take the rules in force. A folder is due for a scan if it has other rules than before."""
+        before, self._rules = self._rules, _by_root(self._config.rules)
+        self._recursive = {root: any(rule.recursive for rule in rules) for root, rules in self._rules.items()}
         # Rewritten all the time, so they are known by their names.
-        reports = [rule.report for rule in config.rules if rule.report is not None]
+        reports = [rule.report for rule in self._config.rules if rule.report is not None]
         self._reports = {f"{folder}/{name}" for folder in reports for name in REPORT_FILES}
+        latest = time.monotonic() + self._config.rescan
+        self._scan_due = {
+            # Where there are groups, those that were touched and not yet looked at are forgotten with the old rules.
+            root: 0.0 if before.get(root) != rules or any(each.inputs for each in rules) else min(due, latest)
+            for root, rules in self._rules.items()
+            for due in [self._scan_due.get(root, 0.0)]
+        }
+        self._renew_due = latest
+        return Grouping(self._config.rules, self._ledger, self._settler, complain=self._complain, ended=self._ended)
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -79,8 +97,40 @@ class Intake:
         """End the current wait at once."""
         self._wake.set()
 
+    def adopt(self, config: Config, adopted: Callable[[Mapping[str, str]], None]) -> None:
+        """Have the thread put this configuration in force: in the ledger, the rulebook, here. Then `adopted` is called
+        with the new names, by the old, of rules that were only renamed.
+
+        Here, since nothing may be entered under the old rules once the ledger goes by the new ones.
+        """
+        self._next = config, adopted
+        self._wake.set()
+
+    def _adopt(self) -> None:
+        if (following := self._next) is None:
+            return
+        config, adopted = following
+        renamed = self.adopt_in_ledger(config)  # before the rulebook: a job that lost its home must not be claimed
+        self._rulebook.replace(config)
+        self._settler.quiet = config.settle
+        self._settler.forget_folders(_by_root(config.rules))
+        self._groups = self._read_rules()
+        self._watcher.follow(self._recursive.items(), self._groups.roots)
+        if self._supervise_due:
+            self._supervise_due = time.monotonic()  # arms what is new at once, and marks it for a scan
+        if self._next is following:
+            self._next = None
+        adopted(renamed)
+
+    def adopt_in_ledger(self, config: Config) -> dict[str, str]:
+        """Have the ledger's jobs belong to these rules; new names, by the old, of those only renamed."""
+        rules = config.rules_by_name()
+        identities = {name: identity_of(rule) for name, rule in rules.items()}
+        return self._ledger.adopt(identities, lambda job, grouped: homeless(rules.get(job.rule), job, grouped=grouped))
+
     def step(self) -> None:
         """One round: follow the hints, make the scans that are due, take what has settled."""
+        self._adopt()
         now = time.monotonic()
         if self._supervise_due and now >= self._supervise_due:
             self._supervise(now)
@@ -89,7 +139,8 @@ class Intake:
         self._scan_soon(dirty)
         self._follow(files)
         for root in [root for root, due in self._scan_due.items() if now >= due]:
-            self._scan(root)
+            if root in self._rules:  # an edit may have come between two scans
+                self._scan(root)
         self._take_ripe()
         if self._groups.enter():
             self._arrived()
@@ -111,9 +162,16 @@ class Intake:
             self._watcher.renew(grown)
         self._watcher.arm()
         self._scan_soon(self._groups.changed_fixed())
+        if self._rulebook.edited and self._orphans():
+            self.adopt_in_ledger(self._config)
+
+    def _orphans(self) -> bool:
+        """Whether jobs wait for rules that are gone: put back in the very moment in which the rules were replaced."""
+        counts, rules = self._ledger.counts(), self._rulebook.rules
+        return any(states.get(State.WAITING) for rule, states in counts.items() if rule not in rules)
 
     def _scan_soon(self, roots: Iterable[str]) -> None:
-        self._scan_due |= dict.fromkeys(roots, 0.0)
+        self._scan_due |= dict.fromkeys((root for root in roots if root in self._rules), 0.0)
 
     def _follow(self, files: dict[tuple[str, str], bool]) -> None:
         seen = dict[str, list[Sighting]]()
@@ -135,6 +193,9 @@ class Intake:
         try:
             for found in scan(root, recursive=self._recursive[root], complain=self._complain):
                 self._consider(root, found)
+                self._adopt()  # a huge folder must not keep an edit waiting
+                if root not in self._rules:
+                    return
             self._groups.touch_waiting(root)
             self._unread.pop(root, None)
         except OSError as error:

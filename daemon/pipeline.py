@@ -18,9 +18,10 @@ from daemon.claiming import CLAIM, Claiming, portions
 from daemon.endings import Endings
 from daemon.errors import BlockedError, SourceChanged
 from daemon.ledger import Ledger, Move
-from daemon.model import Config, Job, State
+from daemon.model import Job, Rule, State
 from daemon.placement import Encoded
 from daemon.publish import Publisher
+from daemon.rulebook import Rulebook
 from daemon.runtime import Ran, Runtime
 from daemon.threads import Threads
 from daemon.verdict import Blockades
@@ -36,40 +37,38 @@ GATHER = 0.1  # seconds that results wait for others on their way: a sync costs 
 
 
 class Pipeline:
-    """Works off the ledger. `recipe_of(rule)` gives the compiled graph of a rule, or None while there is none.
+    """Works off the ledger by the rules in force. `recipe_of(rule)` gives the compiled graph, None while there is none.
 
     `ended(job, move)` is told of every job that leaves `running`; `look_again(job)` that its file has new content.
     """
 
     def __init__(
         self,
-        config: Config,
+        rulebook: Rulebook,
         ledger: Ledger,
         runtime: Runtime,
         *,
-        recipe_of: Callable[[str], Recipe | None],
+        recipe_of: Callable[[Rule], Recipe | None],
         ended: Callable[[Job, Move], None],
         look_again: Callable[[Job], None],
         complain: Callable[[str], None],
     ) -> None:
-        self._config = config
+        self._options = rulebook.config.runtime
         self._runtime = runtime
         self._look_again = look_again
         self._complain = complain
         self.blockades = Blockades()
-        rules = config.rules_by_name()
-        fixed = {name: rule for name, rule in rules.items() if not rule.is_task}
-        self._claiming = Claiming(fixed, ledger, self.blockades, recipe_of)
-        self.endings = Endings(rules, ledger, self.blockades, told=ended, complain=complain)
+        self._claiming = Claiming(rulebook, ledger, self.blockades, recipe_of, task=False)
+        self.endings = Endings(rulebook, ledger, self.blockades, told=ended, complain=complain)
         self.publisher = Publisher(
-            config, ledger, complain=complain, ended=self.endings.ended, failed=self.endings.fail
+            rulebook, ledger, complain=complain, ended=self.endings.ended, failed=self.endings.fail
         )
-        self._budget = ByteBudget(config.runtime.memory, freed=self._memory_freed)
+        self._budget = ByteBudget(self._options.memory, freed=self._memory_freed)
         self._bench: Workbench[Work] = Workbench(
             Batcher(runtime.batch_pixels),
             ahead=4 * runtime.batch_pixels,
             runs=runtime.concurrent_runs,
-            run_pixels=config.runtime.memory // RUN_BYTES_PER_PIXEL,
+            run_pixels=self._options.memory // RUN_BYTES_PER_PIXEL,
             pixels_of=lambda work: work.run_pixels,
             memory_used=lambda: self._budget.used,
         )
@@ -85,7 +84,7 @@ class Pipeline:
     def start(self) -> None:
         """Start the threads."""
         bodies = [("claim", self._claim_loop), ("publish", self._publish_loop)]
-        bodies += [(f"work-{number}", self._work_loop) for number in range(self._config.runtime.workers)]
+        bodies += [(f"work-{number}", self._work_loop) for number in range(self._options.workers)]
         for name, body in bodies:
             self.threads.start(name, body)
 
@@ -152,7 +151,7 @@ class Pipeline:
         ready = list[tuple[Hashable, Work]]()
         for number, work in enumerate(chunk):
             try:
-                stages.begin(work, self._config.runtime.max_pixels)
+                stages.begin(work, self._options.max_pixels)
                 if not stages.decode_source(work, self._budget):
                     self._hand_back(self._bench.give_back(chunk[number:]))
                     break
@@ -245,7 +244,7 @@ class Pipeline:
         self._release(work)
         if isinstance(error, SourceChanged):
             self._look_again(work.job)
-        self.endings.fail(work.job, error)
+        self.endings.fail(work.job, work.rule, error)
 
     def _memory_freed(self) -> None:
         self._bench.memory_freed()

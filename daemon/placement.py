@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 
@@ -11,6 +10,7 @@ from daemon.errors import DarkroomError, OutputRefused
 from daemon.ledger import Intent, Ledger, Move, OutputRecord
 from daemon.model import Fingerprint, Job, OnConflict, Rule
 from daemon.outputs import discard, numbered
+from daemon.rulebook import Rulebook
 from daemon.scan import fingerprint_of
 from daemon.template import MAX_NAME
 
@@ -58,9 +58,9 @@ def refuse_long(path: str) -> None:
 class Placement:
     """Chooses names. What lies beside an output goes with it: both together are one name, taken or free."""
 
-    def __init__(self, rules: Iterable[Rule], ledger: Ledger) -> None:
+    def __init__(self, rulebook: Rulebook, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._watched = tuple(str(root) for rule in rules for root in rule.watch)
+        self._rulebook = rulebook
 
     def intents(self, item: Encoded, record: OutputRecord | None, taken: set[str]) -> tuple[Intent, ...]:
         """The renames to make, the output's first. `record` is of the file at its target; `taken` names are spoken for.
@@ -89,7 +89,7 @@ class Placement:
         """The rename of the output."""
         status = status_of(item.target)
         mine = not any(self._foreign(item.job, item.target + part.suffix) for part in item.parts[1:])
-        if mine and (status is None or _ours(record, item.job, status)):
+        if mine and (status is None or self._ours(record, item.job, status)):
             exclusive = status is None and item.rule.on_conflict is not OnConflict.OVERWRITE
             return _to(item, item.target, exclusive=exclusive)
         if os.path.realpath(item.target) in map(os.path.realpath, self._sources(item)):
@@ -99,7 +99,7 @@ class Placement:
             raise Taken(f"{there} exists and is not from this source (on_conflict: skip)")
         if item.rule.on_conflict is OnConflict.RENAME:
             return self._renamed(item, taken)
-        if status is None or _ours(record, item.job, status):
+        if status is None or self._ours(record, item.job, status):
             return _to(item, item.target, exclusive=False)
         if record is not None and record.fingerprint == fingerprint_of(status) and not item.rule.keeps_source:
             raise OutputRefused(
@@ -116,7 +116,17 @@ class Placement:
     def _foreign(self, job: Job, name: str) -> bool:
         """Whether a file stands there that is not what darkroom last wrote there from the same source."""
         status = status_of(name)
-        return status is not None and not _ours(self._ledger.written([name]).get(name), job, status)
+        return status is not None and not self._ours(self._ledger.written([name]).get(name), job, status)
+
+    def _ours(self, record: OutputRecord | None, job: Job, status: os.stat_result) -> bool:
+        """Whether the file that stands at the target is what darkroom last wrote there from the same source."""
+        if record is None or record.source != job.path or not self._same_rule(record.rule, job):
+            return False
+        return record.fingerprint == fingerprint_of(status)
+
+    def _same_rule(self, rule: str, job: Job) -> bool:
+        """The ledger is asked too: the rule may have been renamed while the job was on its way."""
+        return rule == job.rule or (self._rulebook.edited and rule == self._ledger.jobs(ids=[job.id])[0].rule)
 
     def _sources(self, item: Encoded) -> list[str]:
         """The files that a result was made of."""
@@ -125,14 +135,15 @@ class Placement:
 
     def _is_watched(self, target: str) -> bool:
         """Whether a file lies in a watched folder, whatever links lead there."""
-        return os.path.realpath(target).startswith(tuple(f"{os.path.realpath(root)}/" for root in self._watched))
+        roots = {root for rule in self._rulebook.rules.values() for root in rule.watch}
+        return os.path.realpath(target).startswith(tuple(f"{os.path.realpath(root)}/" for root in roots))
 
     def _renamed(self, item: Encoded, taken: set[str]) -> Intent:
         """`NAME-1`, `NAME-2`, …: the first that is free, or that this source's last output already has."""
         for number in count(1):
             name = numbered(item.target, number)
             status = status_of(name)
-            ours = status is not None and _ours(self._ledger.written([name]).get(name), item.job, status)
+            ours = status is not None and self._ours(self._ledger.written([name]).get(name), item.job, status)
             mine = not any(self._foreign(item.job, name + part.suffix) for part in item.parts[1:])
             if name not in taken and mine and (ours or status is None):
                 return _to(item, name, exclusive=not ours)
@@ -142,13 +153,6 @@ class Placement:
 def _to(item: Encoded, target: str, *, exclusive: bool) -> Intent:
     output = item.parts[0]
     return Intent(item.job.id, output.temporary, target, exclusive, output.fingerprint)
-
-
-def _ours(record: OutputRecord | None, job: Job, status: os.stat_result) -> bool:
-    """Whether the file that stands at the target is what darkroom last wrote there from the same source."""
-    if record is None or record.rule != job.rule or record.source != job.path:
-        return False
-    return record.fingerprint == fingerprint_of(status)
 
 
 def status_of(path: str) -> os.stat_result | None:

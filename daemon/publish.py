@@ -17,9 +17,10 @@ from pathlib import Path
 from daemon import findings, receipts
 from daemon.errors import DarkroomError, writing_failed
 from daemon.ledger import Intent, Ledger, Move
-from daemon.model import Config, Job, State
+from daemon.model import Job, Rule, State
 from daemon.outputs import discard, put_in_place, sync_file, sync_folders
 from daemon.placement import Encoded, Placement, Taken, status_of
+from daemon.rulebook import Rulebook
 from daemon.scan import fingerprint_of
 from daemon.sources import Sources
 from daemon.tasks.results import suffixes_of
@@ -40,24 +41,24 @@ class _Placed:
 class Publisher:
     """Publishes groups of results, one group at a time. `ended(job, move)` is told of every job that left `running`.
 
-    `failed(job, error)` decides what becomes of a job that could not be published (retry, wait, or fail).
+    `failed(job, rule, error)` decides what becomes of a job that could not be published (retry, wait, or fail).
     """
 
     def __init__(
         self,
-        config: Config,
+        rulebook: Rulebook,
         ledger: Ledger,
         *,
         complain: Callable[[str], None],
         ended: Ended,
-        failed: Callable[[Job, DarkroomError], object],
+        failed: Callable[[Job, Rule, DarkroomError], object],
     ) -> None:
         self._ledger = ledger
-        self.sources = Sources(config.rules, ledger, complain)
+        self.sources = Sources(rulebook, ledger, complain)
         self._ended = ended
         self._failed = failed
-        self._placement = Placement(config.rules, ledger)
-        self._rules = config.rules_by_name()
+        self._placement = Placement(rulebook, ledger)
+        self._rulebook = rulebook
 
     def publish(self, group: Sequence[Encoded]) -> list[Encoded]:
         """Publish results; those whose target another of the group has already taken are handed back for the next.
@@ -132,7 +133,7 @@ class Publisher:
                 if isinstance(error, Taken):
                     self._skip(item.job, str(error))
                 else:
-                    self._failed(item.job, error)
+                    self._failed(item.job, item.rule, error)
                 continue
             taken |= {intent.target for intent in intents}
             placed.append(_Placed(item, intents))
@@ -172,7 +173,7 @@ class Publisher:
 
     def _give_up(self, item: _Placed, intent: Intent, error: OSError) -> None:
         item.encoded.discard()
-        self._failed(item.encoded.job, writing_failed(intent.target, error))
+        self._failed(item.encoded.job, item.encoded.rule, writing_failed(intent.target, error))
 
     def _skip(self, job: Job, reason: str) -> None:
         move = Move(job.id, State.SKIPPED, reason)
@@ -222,7 +223,7 @@ class Publisher:
         return status is not None and fingerprint_of(status) == intent.fingerprint
 
     def _recovered(self, intent: Intent, job: Job) -> Move:
-        rule = self._rules.get(job.rule)
+        rule = self._rulebook.rules.get(job.rule)
         due = rule is not None and not rule.keeps_source
         return Move(job.id, State.DONE, "published; recorded after a restart", output=intent.target, source_due=due)
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from daemon.codec import decode, probe
 from daemon.errors import DarkroomError
 from daemon.ledger import Ledger
-from daemon.model import Config, Rule, State, unfinished
+from daemon.model import Rule, State, unfinished
 from daemon.report.values import Study, Unmeasured
+from daemon.rulebook import Rulebook
 from kernels.chain import canonical, describe
 from kernels.measuring import series_of, side_of
 
@@ -48,17 +49,21 @@ class Reporter:
     Counted and not told: `darkroom cancel` and `retry` act from processes of their own.
     """
 
-    def __init__(self, config: Config, ledger: Ledger, complain: Callable[[str], None]) -> None:
-        self._rules = [rule for rule in config.rules if rule.report is not None]
+    def __init__(self, rulebook: Rulebook, ledger: Ledger, complain: Callable[[str], None]) -> None:
+        self._rulebook = rulebook
         self._ledger = ledger
         self._complain = complain
-        self._written: dict[str, Mapping[State, int]] = {}
-        self._writers: dict[str, Any] = {}
+        self._written: dict[Rule, Mapping[State, int]] = {}
+        self._writers: dict[Rule, Any] = {}
+
+    @property
+    def _rules(self) -> list[Rule]:
+        return [rule for rule in self._rulebook.rules.values() if rule.report is not None]
 
     def run(self, stop: threading.Event) -> None:
         """Write what is out of date, again and again, until `stop` is set. A kill may have left any report behind."""
         cost, started = 0.0, time.monotonic()
-        while self._rules and not stop.wait(max(PAUSE, cost / SHARE)):
+        while not stop.wait(max(PAUSE, cost / SHARE)):
             began = time.monotonic()
             if self._writers or began - started > FIRST / SHARE or not self._in_a_backlog():
                 self.finish()
@@ -77,14 +82,17 @@ class Reporter:
 
     def finish(self) -> bool:
         """Write every report that is out of date, now; whether all are as they should be."""
-        counts = self._counts() if self._rules else {}
+        rules = self._rules
+        counts = self._counts() if rules else {}
         if counts is None:
             return False
-        current = [self._write(rule, counts.get(rule.name, {})) for rule in self._rules]
+        current = [self._write(rule, counts.get(rule.name, {})) for rule in rules]
+        self._written = {rule: written for rule, written in self._written.items() if rule in rules}
+        self._writers = {rule: writer for rule, writer in self._writers.items() if rule in rules}
         return all(current)
 
     def _write(self, rule: Rule, counts: Mapping[State, int]) -> bool:
-        if counts == self._written.get(rule.name, {}):
+        if counts == self._written.get(rule, {}):
             return True
         try:
             self._write_files(rule)
@@ -95,16 +103,16 @@ class Reporter:
             log.error("internal error with the report of %s", rule.name, exc_info=error)
             self._complain(f"{rule.name}: report: internal error ({type(error).__name__}: {error}); please report it")
             return False
-        self._written[rule.name] = counts
+        self._written[rule] = counts
         return True
 
     def _write_files(self, rule: Rule) -> None:
         assert rule.report is not None
-        if rule.name not in self._writers:
+        if rule not in self._writers:
             from daemon.report.writer import ReportWriter  # the template engine: loaded when there is something to show
 
-            self._writers[rule.name] = ReportWriter()
-        self._writers[rule.name].write(rule.report, study_of(rule, self._ledger), load_picture)
+            self._writers[rule] = ReportWriter()
+        self._writers[rule].write(rule.report, study_of(rule, self._ledger), load_picture)
 
 
 def study_of(rule: Rule, ledger: Ledger) -> Study:

@@ -8,30 +8,32 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
-from typing import Any
 
-from daemon import folders, partners, snapshot
+from daemon import folders, partners
 from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
 from daemon.announcement import announcement
 from daemon.complaints import Complaints
+from daemon.control import Answer, Control
 from daemon.display import Display
+from daemon.edits import Edits
 from daemon.errors import DarkroomError
 from daemon.graphs import Graphs
 from daemon.grouping import look_again
 from daemon.intake import Intake
 from daemon.ledger import Ledger, Move
+from daemon.live_status import LiveStatus
+from daemon.lock import DaemonLock
 from daemon.model import Config, Job, State, unfinished
 from daemon.patience import GIVE_UP, Patience
 from daemon.pipeline import Pipeline
 from daemon.reporter import Reporter
+from daemon.rulebook import Rulebook
 from daemon.runtime import Runtime
 from daemon.tally import Tally
 from daemon.tasks.host import TaskHost
 from daemon.threads import Threads
-from daemon.version import darkroom_version
 
 TICK = 0.1
 TICK_ONCE = 0.02
@@ -63,8 +65,9 @@ class Service:
         self._fatal: Sequence[BaseException] = ()
         self._tally = Tally()
         self._started = time.time()
+        self._rulebook = Rulebook(config)
         folders.make_folder(config.state_dir)
-        self._lock = snapshot.DaemonLock(config.state_dir)
+        self._lock = DaemonLock(config.state_dir)
         self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._patience)
         self._runtime = Runtime(
             config.runtime.device,
@@ -73,11 +76,13 @@ class Service:
             cache=config.state_dir / "tensorrt",
             tell=self._complain,
         )
-        self._graphs = Graphs(config, self._runtime, complain=self._complain, ready=self._wake)
-        self._intake = Intake(config, self._ledger, complain=self._complain, arrived=self._wake, ended=self._tally.note)
-        self._reporter = Reporter(config, self._ledger, self._complain)
+        self._graphs = Graphs(self._rulebook, self._runtime, complain=self._complain, ready=self._wake)
+        self._intake = Intake(
+            self._rulebook, self._ledger, complain=self._complain, arrived=self._wake, ended=self._tally.note
+        )
+        self._reporter = Reporter(self._rulebook, self._ledger, self._complain)
         self._pipeline = Pipeline(
-            config,
+            self._rulebook,
             self._ledger,
             self._runtime,
             recipe_of=self._graphs.recipe_of,
@@ -86,7 +91,7 @@ class Service:
             complain=self._complain,
         )
         self._host = TaskHost(
-            config,
+            self._rulebook,
             self._ledger,
             self._pipeline.blockades,
             self._pipeline.endings,
@@ -95,6 +100,16 @@ class Service:
             complain=self._complain,
         )
         self._threads = Threads()
+        self._edits = Edits(self._rulebook, adopt=self._adopt, tell=display.line)
+        self._status = LiveStatus(
+            self._rulebook, self._runtime, self._graphs, self._pipeline, self._host, self._tally, self._edits
+        )
+        answers: Mapping[str, Answer] = {
+            "config": lambda question: {"path": str(config.path)},
+            "status": lambda question: self._status.answer(),
+            "reload": lambda question: self._edits.answer(),
+        }
+        self._control = Control(config.state_dir, answers, self._complain)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -103,7 +118,7 @@ class Service:
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(signal.SIGHUP, self._on_signal)  # its terminal was closed
+            signal.signal(signal.SIGHUP, self._on_signal if _has_terminal() else self._on_hangup)
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
         keep_pages()
         spare_the_collector()
@@ -125,11 +140,15 @@ class Service:
     def _start(self) -> None:
         folders.prepare(self._config.rules, self._complain)
         finished, handed_back = self._pipeline.publisher.recover()
+        for old, new in self._intake.adopt_in_ledger(self._config).items():
+            self._display.line(f"rule {old} is now called {new}, and its jobs go with it")
         if finished or handed_back:
             self._display.line(f"after the last end: {finished} outputs recorded, {handed_back} jobs taken up again")
         self._graphs.find()
         if not self._once:
             self._intake.arm()
+        self._control.open()
+        self._threads.start("control", lambda: self._control.run(self._stop))
         self._threads.start("sweep", lambda: folders.sweep(self._config.rules, self._stop))
         self._threads.start("intake", lambda: self._intake.run(self._stop))
         self._threads.start("graphs", lambda: self._graphs.run(self._stop))
@@ -141,14 +160,12 @@ class Service:
         self._display.line("ready" if self._once else "ready; Ctrl-C stops it")
 
     def _loop(self) -> None:
-        published = 0.0
         while not self._stop.wait(TICK_ONCE if self._once else TICK) and not self._failures():
             self._show()
-            if time.monotonic() - published >= 1.0:
-                published = time.monotonic()
-                self._publish_snapshot()
             if self._once and self._finished():
                 return
+            if not self._once:
+                self._edits.look()
             self._rest_if_idle()
         self._fatal = self._failures()
 
@@ -159,6 +176,7 @@ class Service:
     def _end(self) -> bool:
         self._stop.set()
         self._intake.wake()
+        self._graphs.wake()
         self._host.stop()
         clean = self._pipeline.stop(STOP_WITHIN)
         clean = self._host.join(1.0) and clean
@@ -169,7 +187,7 @@ class Service:
         waiting = 0, ""
         with contextlib.suppress(DarkroomError):  # what ended us is told already
             self._left = self._open_in(self._ledger.counts())
-            waiting = partners.waiting(self._ledger, self._config.rules)
+            waiting = partners.waiting(self._ledger, self._rulebook.config.rules)
         self._display.close()
         if self._once and waiting[0]:
             self._display.line(waiting[1])
@@ -177,7 +195,7 @@ class Service:
             self._display.line(f"stopped; {self._left:,} pictures wait for the next start" if self._left else "stopped")
         if clean and self._threads.join(0):
             self._ledger.close()
-        (self._config.state_dir / snapshot.SNAPSHOT).unlink(missing_ok=True)
+        self._control.close()
         self._lock.release()
         return clean
 
@@ -221,27 +239,6 @@ class Service:
             self._rested = True
             give_pages_back()
 
-    def _publish_snapshot(self) -> None:
-        try:
-            snapshot.write(self._config.state_dir, self._snapshot())
-        except OSError as error:
-            self._complain(f"{self._config.state_dir}: status cannot be written ({error.strerror})")
-
-    def _snapshot(self) -> dict[str, Any]:
-        return {
-            "version": darkroom_version(),
-            "pid": os.getpid(),
-            "started": self._started,
-            "device": self._runtime.device,
-            "device_choice": self._runtime.choice,
-            "devices": self._graphs.devices(),
-            "pictures_per_second": round(self._tally.rate(), 2),
-            "in_flight": self._pipeline.in_flight,
-            "tasks": [asdict(view) for view in self._host.running()],
-            "compiling": self._graphs.missing(),
-            "blocked": self._pipeline.blockades.reasons() | self._graphs.trouble,
-        }
-
     def _finished(self) -> bool:
         """With `once`: whether nothing is left to do, or nothing that can be done."""
         counts = self._ledger.counts()
@@ -250,7 +247,7 @@ class Service:
         if self._open_in(counts) <= 0:
             # Between the looks above a job may have come, and gone back to wait, but not without being counted.
             return self._ledger.counts() == counts and self._intake.settled
-        building = [rule for rule in self._graphs.missing() if rule not in self._graphs.trouble]
+        building = set(self._graphs.missing()) - set(self._graphs.trouble())
         return not building and time.monotonic() - self._tally.progressed > GIVE_UP
 
     def _open_in(self, counts: Mapping[str, Mapping[State, int]]) -> int:
@@ -259,7 +256,8 @@ class Service:
         Groups that are not whole do not. They are counted after `counts`: if one comes between, that has changed.
         """
         incomplete = self._ledger.incomplete()
-        return sum(unfinished(counts.get(rule.name, {})) - incomplete.get(rule.name, 0) for rule in self._config.rules)
+        names = self._rulebook.rules
+        return sum(unfinished(counts.get(name, {})) - incomplete.get(name, 0) for name in names)
 
     def _open_jobs(self) -> int:
         try:
@@ -273,6 +271,17 @@ class Service:
         self._pipeline.wake()
         self._host.wake()
 
+    def _adopt(self, config: Config, adopted: Callable[[Mapping[str, str]], None]) -> None:
+        """Put a configuration in force: by the intake, then whoever keeps something for each rule sees to it."""
+
+        def in_force(renamed: Mapping[str, str]) -> None:
+            self._graphs.look_for_new()
+            self._host.look_for_tasks()
+            self._wake()
+            adopted(renamed)
+
+        self._intake.adopt(config, in_force)
+
     def _ended(self, job: Job, move: Move) -> None:
         self._tally.note(job, move)
         self._host.ended(job, move)
@@ -280,8 +289,20 @@ class Service:
     def _look_again(self, job: Job) -> None:
         look_again(self._ledger, self._intake.hints, job)
 
+    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
+        self._edits.ask()
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
         self._stop.set()
         if self._signals > 1:
             raise KeyboardInterrupt
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a terminal: then a hang-up means that it was closed, else that rules are to be read."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -9,7 +9,7 @@ to give it up, PR 440).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
 from daemon.model import Fingerprint
@@ -72,6 +72,10 @@ class Settler:
     def forget(self, root: str, relative: str) -> None:
         """The file is gone."""
         self._held.pop((root, relative), None)
+
+    def forget_folders(self, kept: Container[str]) -> None:
+        """Let go of the files of every watched folder but these; files in none stay."""
+        self._held = {key: held for key, held in self._held.items() if not key[0] or key[0] in kept}
 
     def ripe(self, now: float) -> Iterator[Sighting]:
         """Hand over the files that have been quiet long enough; the caller looks once more before it takes them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from daemon.ledger import Ledger
 from daemon.model import Fingerprint, Job, Member, Rule, SourceAction, State
 from daemon.naming import fields_of
 from daemon.outputs import discard, make_folder, numbered, put_in_place, sync_file, sync_folders, temporary_for
+from daemon.rulebook import Rulebook
 from daemon.scan import fingerprint_of
 from daemon.template import Template
 
@@ -28,37 +29,43 @@ class _File(NamedTuple):
 
 
 class Sources:
-    """Deletes or moves the sources that are due. One that cannot be is told of, and left to the next start."""
+    """Deletes or moves the sources that are due. One that cannot be is told of, and left to the next start.
 
-    def __init__(self, rules: Sequence[Rule], ledger: Ledger, complain: Callable[[str], None]) -> None:
-        self._takers = [(rule, str(root)) for rule in rules for root in rule.watch]
-        self._rules = {rule.name: rule for rule in rules if not rule.keeps_source}
-        self._fixed = {str(each.fixed) for rule in rules for each in rule.inputs if each.fixed}
+    The rules in force decide: where one was changed to keep its sources, or is gone, those still due stay.
+    """
+
+    def __init__(self, rulebook: Rulebook, ledger: Ledger, complain: Callable[[str], None]) -> None:
+        self._rulebook = rulebook
         self._ledger = ledger
         self._complain = complain
         self._stuck = set[int]()
 
     def dispose(self) -> None:
         """Deal with every source of a done job that no other rule has yet to read."""
-        due = self._ledger.source_due() if self._rules else []
+        rules = self._rulebook.rules
+        due = self._ledger.source_due() if not all(rule.keeps_source for rule in rules.values()) else []
         members = self._ledger.members([job.id for job in due])
         outcome: dict[bool, list[int]] = {True: [], False: []}
         for job in due:
             files = _files(job, members.get(job.id, ()))
-            if job.rule not in self._rules or job.id in self._stuck or any(self._awaited(job, each) for each in files):
+            rule = rules.get(job.rule)
+            if rule is None or rule.keeps_source or job.id in self._stuck:
                 continue
+            if any(self._awaited(job, each, rules) for each in files):
+                continue
+            fixed = {str(each.fixed) for rule in rules.values() for each in rule.inputs if each.fixed}
             try:
-                gone = [self._dispose_one(job, each) for each in files]
+                gone = [self._dispose_one(job, rule, each, fixed) for each in files]
                 outcome[all(gone)].append(job.id)
             except (OSError, DarkroomError) as error:
                 self._stuck.add(job.id)
-                self._tell(job, error)
+                self._tell(job, rule, error)
         for gone_all, jobs in outcome.items():
             self._ledger.source_settled(jobs, gone=gone_all)
 
-    def _awaited(self, job: Job, file: _File) -> bool:
+    def _awaited(self, job: Job, file: _File, rules: Mapping[str, Rule]) -> bool:
         """Whether a rule, also one that watches a folder above or below, takes this file and has not finished it."""
-        for rule, root in self._takers:
+        for rule, root in [(each, str(root)) for each in rules.values() for root in each.watch]:
             relative = file.path[len(root) + 1 :]
             if rule.name != job.rule and file.path.startswith(f"{root}/") and rule.takes(relative):
                 known = self._jobs_of(rule, root, relative, file)
@@ -78,11 +85,10 @@ class Sources:
         versions = {each.id: {(m.path, m.fingerprint) for m in members[each.id]} for each in jobs}
         return [each for each in jobs if (file.path, file.fingerprint) in versions[each.id]]
 
-    def _dispose_one(self, job: Job, file: _File) -> bool:
-        """True if the file is gone now; False if it stays: it is fixed, or new content, which another job is about."""
-        rule = self._rules[job.rule]
+    def _dispose_one(self, job: Job, rule: Rule, file: _File, fixed: Set[str]) -> bool:
+        """True if the file is gone now; False if it stays: it is `fixed`, or new content, that another job is about."""
         try:
-            if file.path in self._fixed or fingerprint_of(Path(file.path).stat()) != file.fingerprint:
+            if file.path in fixed or fingerprint_of(Path(file.path).stat()) != file.fingerprint:
                 return False
         except FileNotFoundError:
             return True
@@ -92,9 +98,9 @@ class Sources:
             Path(file.path).unlink()
         return True
 
-    def _tell(self, job: Job, error: Exception) -> None:
+    def _tell(self, job: Job, rule: Rule, error: Exception) -> None:
         problem = error.strerror if isinstance(error, OSError) else str(error)
-        verb = "deleted" if self._rules[job.rule].source.action is SourceAction.DELETE else "moved"
+        verb = "deleted" if rule.source.action is SourceAction.DELETE else "moved"
         remedy = "give the daemon's user permission and restart"
         self._complain(f"{job.path}: done, but the source cannot be {verb} ({problem}); {remedy}")
 

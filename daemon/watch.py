@@ -143,6 +143,15 @@ class Watcher:
         self._observers: dict[str, tuple[BaseObserver, int]] = {}
         self._trouble: dict[str, str] = {}
 
+    def follow(self, roots: Iterable[tuple[str, bool]], deletions: Container[str]) -> None:
+        """Watch these folders from now on; what is no longer watched as it was is let go, for `arm` to see to."""
+        before, known = self._roots, self._deletions
+        self._roots, self._deletions = dict(roots), deletions
+        for root, recursive in before.items():
+            if self._roots.get(root) != recursive or (root in known) != (root in deletions):
+                self._drop(root)
+        self._trouble = {root: problem for root, problem in self._trouble.items() if root in self._roots}
+
     def arm(self) -> None:
         """Watch every folder that can be watched; safe to call again, and heals what was lost.
 

@@ -7,11 +7,14 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from daemon import findings, partners, snapshot
+from daemon import findings, partners
 from daemon.answers import ago, open_ledger
+from daemon.control import NoAnswerError, ask
 from daemon.groups import places_of
 from daemon.ledger import Ledger
+from daemon.lock import alive
 from daemon.match import IGNORED, ignored, matches
 from daemon.model import Config, Fingerprint, Job, Member, Rule, State
 from daemon.scan import fingerprint_of
@@ -99,15 +102,23 @@ def _next(config: Config, job: Job, rule: Rule | None, members: Sequence[Member]
         return ["  next: nothing, until a rule of that name is back in the configuration"]
     if job.lacks is not None:
         return ["  next: it starts by itself once nothing is missing, while a daemon runs"]
-    if not snapshot.alive(config.state_dir):
+    if not alive(config.state_dir):
         return ["  next: it is taken when a daemon runs: `darkroom run`"]
-    live = snapshot.read(config.state_dir)
-    if job.rule in live.get("compiling", []):
+    live = _live(config, job.rule)
+    if live.get("compiling"):
         return ["  next: it waits until the rule's graph is compiled"]
-    if reason := live.get("blocked", {}).get(job.rule):
-        return [f"  next: its rule is blocked: {reason}"]
+    if live.get("blocked"):
+        return [f"  next: its rule is blocked: {live['blocked']}"]
     left = job.not_before - time.time()
     return [f"  next: tried again in {left:.0f} s" if left > 0 else "  next: it is in the queue"]
+
+
+def _live(config: Config, rule: str) -> dict[str, Any]:
+    """What the daemon says of a rule."""
+    try:
+        return next((each for each in ask(config.state_dir, "status")["rules"] if each["name"] == rule), {})
+    except NoAnswerError:
+        return {}
 
 
 def _changed_since(path: str, version: Fingerprint) -> list[str]:
@@ -142,7 +153,7 @@ def _verdict(config: Config, rule: Rule, full: str, relative: str) -> str:
         return f"takes only {', '.join(rule.match)}"
     if rule.inputs and not (found := list(places_of(rule.inputs, relative))):
         return f"makes groups of {partners.wanted(rule)}; this is none of them, rename it"
-    if not snapshot.alive(config.state_dir):
+    if not alive(config.state_dir):
         return "would take it, but no daemon runs: `darkroom run`"
     age = time.time() - Path(full).stat().st_mtime
     role = f" as {found[0][0].role} of {found[0][1].name}" if rule.inputs else ""

@@ -39,11 +39,10 @@ def _operators(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from daemon.answers import status_of, status_text
-    from daemon.config import load_config
+    from daemon.status import status_lines, status_of
 
-    status = status_of(load_config(options.config))
-    print(as_json(status) if options.json else status_text(status))
+    status = status_of(options.config)
+    print(as_json(status) if options.json else "\n".join(status_lines(status)))
     return OK if status["running"] else NOT_RUNNING
 
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from daemon.errors import BlockedError
 from daemon.ledger import measurements, members
+from daemon.ledger.adopting import Homeless, adopt
 from daemon.ledger.database import Database, numbers, text
 from daemon.ledger.jobs import COLUMNS, job_of
 from daemon.ledger.measurements import MeasuredPictures
@@ -123,6 +124,22 @@ class Ledger(Questions):
         ).fetchall()
         reason = "replaced by newer content before it was taken; a newer job has it"
         self._apply(db, [Move(job, State.SKIPPED, reason) for (job,) in rows])
+
+    def adopt(self, rules: Mapping[str, str], homeless: Homeless) -> dict[str, str]:
+        """Take over the rules in force, each with its identity; the new names, by the old, of those only renamed.
+
+        Waiting jobs that have no home among them are skipped, and their files are new if a rule takes them again.
+        """
+        renamed = dict[str, str]()
+
+        def take_over(db: sqlite3.Connection) -> None:
+            renamed.clear()
+            found, moves = adopt(db, rules, homeless)
+            renamed.update(found)
+            self._apply(db, moves)
+
+        self._write(take_over)
+        return renamed
 
     # -- working -------------------------------------------------------------------------------------------------
 

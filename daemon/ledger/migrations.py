@@ -171,3 +171,9 @@ def m012_groups(connection: sqlite3.Connection) -> None:
     connection.execute("DROP INDEX jobs_queue")
     connection.execute("CREATE INDEX jobs_queue ON jobs (id) WHERE state = 'waiting' AND lacks IS NULL")
     connection.execute("CREATE INDEX jobs_incomplete ON jobs (rule) WHERE state = 'waiting' AND lacks IS NOT NULL")
+
+
+@migration
+def m013_rules(connection: sqlite3.Connection) -> None:
+    """The rules last in force, with all that each is but its name: by that, one that is only renamed keeps its jobs."""
+    connection.execute("CREATE TABLE rules (name TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID")

@@ -91,8 +91,12 @@ class Questions:
 
     def newest(self, jobs: Sequence[Job]) -> dict[int, int]:
         """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""
-        sql = "SELECT max(id) FROM jobs WHERE rule = ? AND root = ? AND relative = ?"
-        return {job.id: self._read(sql, (job.rule, text(job.root), text(job.relative)))[0][0] for job in jobs}
+        # By its row, not by the rule it was claimed under: that may have been renamed since.
+        sql = (
+            "SELECT max(k.id) FROM jobs j JOIN jobs k ON k.rule = j.rule AND k.root = j.root"
+            " AND k.relative = j.relative WHERE j.id = ?"
+        )
+        return {job.id: self._read(sql, (job.id,))[0][0] for job in jobs}
 
     def earlier_results(self, jobs: Sequence[Job]) -> dict[int, EarlierResult]:
         """For each job whose file had one done under the same rule: what the last of those gave."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -111,6 +111,12 @@ class Runtime:
         Raises DarkroomError if the file is no graph, or if a named device does not compute it rightly.
         """
         return self._graphs[graph].note
+
+    def keep(self, graphs: Collection[Path]) -> None:
+        """Close the other graphs that are open. One that is still needed after all is opened again."""
+        if self._base is Device.CPU:  # of a card, memory is freed at the end only: to free it can wait for its work
+            self._graphs.keep(graphs)
+            self._on_cpu.keep(graphs)
 
     def run(self, graph: Path, pictures: Sequence[Pixels]) -> Ran:
         """Run pictures of one shape, each uint8 H×W×3, through a graph.

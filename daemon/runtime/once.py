@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -26,6 +26,12 @@ class Once(Generic[Key, Value]):
     def all(self) -> list[Value]:
         """Everything made so far."""
         return list(self._made.values())
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Forget what was made for others. Whoever uses such a thing now goes on with it."""
+        for key in list(self._made):
+            if key not in keys:
+                self._made.pop(key, None)
 
     def __getitem__(self, key: Key) -> Value:
         """Raises what `make` raises; the next who asks has it tried again."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from daemon.claiming import Claiming
 from daemon.endings import Endings
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import recipe_key
 from daemon.ledger import Ledger, Move
-from daemon.model import Config, Job, State
+from daemon.model import Job, Rule, State
 from daemon.placement import Encoded
+from daemon.rulebook import Rulebook
 from daemon.tasks import previews
 from daemon.tasks.attempt import Why
 from daemon.tasks.folder import TaskFolder
@@ -31,14 +32,14 @@ CLOSED = (State.DONE, State.SKIPPED)
 
 
 class TaskHost:
-    """The slots and what they share. Nothing is started, and no thread made, where no rule has a task.
+    """The slots and what they share. No thread is made before a rule has a task.
 
     `hand_in(encoded)` publishes a result; `look_again(job)` has the files of a job looked at anew.
     """
 
     def __init__(
         self,
-        config: Config,
+        rulebook: Rulebook,
         ledger: Ledger,
         blockades: Blockades,
         endings: Endings,
@@ -47,33 +48,38 @@ class TaskHost:
         look_again: Callable[[Job], None],
         complain: Callable[[str], None],
     ) -> None:
-        self.config = config
+        self.config = config = rulebook.config
+        self._rulebook = rulebook
         self.ledger = ledger
         self.endings = endings
         self.hand_in = hand_in
         self.look_again = look_again
         self.complain = complain
         self.folder = config.state_dir / "tasks"
-        rules = {rule.name: rule for rule in config.rules if rule.is_task}
-        recipes: Mapping[str, Recipe] = {
-            name: Recipe(None, recipe_key(canonical(rule.chain), rule)) for name, rule in rules.items()
-        }
-        self._claiming = Claiming(rules, ledger, blockades, recipes.get)
+        self._claiming = Claiming(rulebook, ledger, blockades, _recipe_of, task=True)
         self._lock = threading.Lock()
         self._feed = threading.Event()
         self.stopping = threading.Event()
         self.views: dict[int, TaskView] = {}
         self.threads = Threads()
-        slots = config.tasks.concurrency if rules else 0
-        self._slots = [Slot(number, self, max(1, len(os.sched_getaffinity(0)) // slots)) for number in range(slots)]
+        self._started = False
 
     # -- life ----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Clear what a killed run left, then work."""
         self._clear()
-        for number, slot in enumerate(self._slots):
-            self.threads.start(f"task-{number}", slot.run)
+        self.look_for_tasks()
+
+    def look_for_tasks(self) -> None:
+        """Start the slots, once there is a rule for them. They stay when it goes: a task of it may be at work."""
+        if self._started or self.stopping.is_set() or not any(rule.is_task for rule in self._rulebook.rules.values()):
+            return
+        self._started = True
+        slots = self.config.tasks.concurrency
+        threads = max(1, len(os.sched_getaffinity(0)) // slots)
+        for number in range(slots):
+            self.threads.start(f"task-{number}", Slot(number, self, threads).run)
 
     def _clear(self) -> None:
         """Files of jobs that are over; previews of tasks that do not run."""
@@ -137,3 +143,7 @@ class TaskHost:
     def running(self) -> list[TaskView]:
         """The tasks that run now, oldest job first."""
         return [view for _, view in sorted(self.views.copy().items())]
+
+
+def _recipe_of(rule: Rule) -> Recipe:
+    return Recipe(None, recipe_key(canonical(rule.chain), rule))

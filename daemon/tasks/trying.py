@@ -183,7 +183,7 @@ class Try:
                 return
             error = TaskFailed(f"{error}, for the {card.kills}th time in a row")
         self._folder.write_card(replace(card, kills=0))
-        move = self._host.endings.fail(replace(job, attempts=0) if further else job, error)
+        move = self._host.endings.fail(replace(job, attempts=0) if further else job, self._work.rule, error)
         if isinstance(error, SourceChanged | SourceGone):
             self._host.look_again(job)  # now that the ledger has it: what is left of a group is a group again
         own_fault = isinstance(error, TaskFailed | PermanentError) or not isinstance(error, DarkroomError)

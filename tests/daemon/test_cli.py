@@ -166,7 +166,6 @@ def test_status_without_a_daemon(box: Box) -> None:
 
 def test_status_of_a_daemon(worked: Box) -> None:
     daemon = worked.start()
-    wait_until((worked.folder / "var/status.json").exists)
     status = json.loads(worked.darkroom("status", "--json").stdout)
     expected = {"running", "pid", "version", "started", "device", "pictures_per_second", "tasks", "rules"}
     assert set(status) >= expected and (status["running"], status["pid"]) == (True, daemon.process.pid)
@@ -178,7 +177,6 @@ def test_status_of_a_daemon(worked: Box) -> None:
 
 def test_status_after_a_kill_says_that_nothing_runs(box: Box) -> None:
     daemon = box.start()
-    wait_until((box.folder / "var/status.json").exists)
     daemon.stop(9)
     assert json.loads(box.darkroom("status", "--json", check=3).stdout)["running"] is False
 

@@ -140,7 +140,6 @@ def test_ledger_on_a_full_disk_waits_and_goes_on(box: Box, small: Pixels) -> Non
     with small_disk(box.folder / "var", "8m") as var:
         (var / "graphs").symlink_to(graphs)
         daemon = box.start()
-        wait_until((var / "status.json").exists)
         filler = fill(var)
         for number in range(200):
             box.drop(f"in/{number}{'x' * 120}.png", small)

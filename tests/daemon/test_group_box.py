@@ -16,6 +16,7 @@ from daemon.ledger import Ledger, Move
 from daemon.model import Config, Input, Job, OnConflict, Rule, SourceAction, SourcePolicy, State
 from daemon.naming import fields_of
 from daemon.placement import Encoded, Part, Placement
+from daemon.rulebook import Rulebook
 from daemon.scan import fingerprint_of
 from daemon.sources import Sources
 from daemon.template import Template
@@ -164,9 +165,13 @@ def with_files(door: Door, *names: str) -> None:
     door.rescan()
 
 
+def book(*rules: Rule) -> Rulebook:
+    return Rulebook(Config(Path("/config.yaml"), Path("/var"), rules))
+
+
 def dispose(ledger: Ledger, *rules: Rule) -> list[str]:  # noqa: F811
     complaints = list[str]()
-    Sources(rules, ledger, complaints.append).dispose()
+    Sources(book(*rules), ledger, complaints.append).dispose()
     return complaints
 
 
@@ -252,5 +257,5 @@ def test_a_result_never_replaces_a_member(tmp_path: Path, ledger: Ledger) -> Non
         part = Part(f"{target}.tmp", fingerprint_of(Path(target).stat()))
         item = Encoded(job, over, target, (part,), Move(job.id, State.DONE, "done"))
         with pytest.raises(OutputRefused, match="own source"):
-            Placement((over,), ledger).intents(item, None, set())
+            Placement(book(over), ledger).intents(item, None, set())
         ledger.advance([Move(job.id, State.DONE, "done")])

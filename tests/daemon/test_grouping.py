@@ -18,6 +18,7 @@ from daemon.intake import Intake
 from daemon.ledger import Ledger, Move
 from daemon.model import Config, Input, Job, Rule, State
 from daemon.patterns import Pattern
+from daemon.rulebook import Rulebook
 from daemon.scan import fingerprint_of
 from daemon.template import Template
 from kernels.chain import parse_chain
@@ -47,7 +48,9 @@ class Door(Entrance):
         super().__init__(folder, ledger, *rules, settle=settle)
         self.failed = list[str]()
         config = Config(folder / "config.yaml", folder / "var", rules, settle=settle, rescan=300)
-        self.intake = Intake(config, ledger, complain=self.complaints.append, arrived=self._arrived, ended=self._ended)
+        self.intake = Intake(
+            Rulebook(config), ledger, complain=self.complaints.append, arrived=self._arrived, ended=self._ended
+        )
 
     def _ended(self, job: Job, move: Move) -> None:
         assert move.to is State.FAILED

@@ -16,6 +16,7 @@ from daemon.errors import BlockedError
 from daemon.intake import Intake
 from daemon.ledger import Ledger
 from daemon.model import Config, Rule, State
+from daemon.rulebook import Rulebook
 from daemon.template import Template
 from kernels.chain import parse_chain
 from tests.box import wait_until
@@ -32,7 +33,7 @@ class Entrance:
         self.complaints = list[str]()
         self.arrivals = 0
         config = Config(folder / "config.yaml", folder / "var", rules, settle=settle, rescan=300)
-        self.intake = Intake(config, ledger, complain=self.complaints.append, arrived=self._arrived)
+        self.intake = Intake(Rulebook(config), ledger, complain=self.complaints.append, arrived=self._arrived)
 
     def _arrived(self) -> None:
         self.arrivals += 1

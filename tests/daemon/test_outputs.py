@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon import outputs, snapshot
+from daemon import outputs
 from daemon.errors import BlockedError, DarkroomError, OutputRefused
+from daemon.lock import DaemonLock, alive
 from daemon.match import ignored
 from daemon.model import Fingerprint, Job, State
 from daemon.naming import fields_of
@@ -25,8 +25,7 @@ from daemon.outputs import (
     write_whole,
 )
 from daemon.scan import fingerprint_of
-from daemon.snapshot import DaemonLock
-from tests.box import ENVIRONMENT, Box, Pixels, wait_until
+from tests.box import ENVIRONMENT, Box, Pixels
 
 
 def job(relative: str) -> Job:
@@ -211,12 +210,12 @@ def test_name_with_no_room_for_a_receipt(box: Box, small: Pixels) -> None:
     assert "name too long" in done.stdout
 
 
-# -- the lock and the snapshot ---------------------------------------------------------------------------------------
+# -- the lock ---------------------------------------------------------------------------------------------------
 
 HOLD = """
 import sys
 from pathlib import Path
-from daemon.snapshot import DaemonLock
+from daemon.lock import DaemonLock
 lock = DaemonLock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
@@ -231,14 +230,14 @@ def holder(folder: Path) -> subprocess.Popen[str]:
 
 
 def test_lock_is_of_one_process_and_dies_with_it(tmp_path: Path) -> None:
-    assert not snapshot.alive(tmp_path)
+    assert not alive(tmp_path)
     with holder(tmp_path) as child:
-        assert snapshot.alive(tmp_path)
+        assert alive(tmp_path)
         with pytest.raises(DarkroomError, match=f"process {child.pid}"):
             DaemonLock(tmp_path)
         child.kill()
         child.wait()
-        assert not snapshot.alive(tmp_path)
+        assert not alive(tmp_path)
         DaemonLock(tmp_path).release()
 
 
@@ -248,7 +247,7 @@ def test_looking_at_the_lock_never_refuses_it(tmp_path: Path) -> None:
 
     def look() -> None:
         while not over.is_set():
-            snapshot.alive(tmp_path)
+            alive(tmp_path)
 
     threads = [threading.Thread(target=look) for _ in range(2)]
     DaemonLock(tmp_path).release()
@@ -261,31 +260,3 @@ def test_looking_at_the_lock_never_refuses_it(tmp_path: Path) -> None:
         over.set()
         for thread in threads:
             thread.join(5)
-
-
-def test_snapshot_is_always_whole(tmp_path: Path) -> None:
-    assert snapshot.read(tmp_path) == {}
-    over = threading.Event()
-
-    def write() -> None:
-        number = 0
-        while not over.is_set():
-            number += 1
-            snapshot.write(tmp_path, {"number": number, "padding": "x" * (number % 7 * 1000)})
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        wait_until(lambda: snapshot.read(tmp_path))
-        assert all(snapshot.read(tmp_path)["number"] for _ in range(300))
-    finally:
-        over.set()
-        thread.join(5)
-    (tmp_path / "status.json").write_text("{half")
-    assert snapshot.read(tmp_path) == {}
-
-
-def test_snapshot_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
-    snapshot.write(tmp_path, {"blocked": {"r": "/out/\udcff"}})
-    assert snapshot.read(tmp_path) == {"blocked": {"r": "/out/\udcff"}}
-    json.loads((tmp_path / "status.json").read_bytes())

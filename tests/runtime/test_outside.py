@@ -58,7 +58,6 @@ def test_a_named_processor_needs_no_explanation(box: Box, small: Pixels) -> None
 def test_status_tells_the_device_in_use(box: Box) -> None:
     box.rules(head="settle: 100ms\nruntime: {device: cpu}")
     box.start()
-    wait_until((box.folder / "var/status.json").exists)
     status = json.loads(box.darkroom("status", "--json").stdout)
     assert (status["device"], status["device_choice"]) == ("cpu", None)
     assert status["rules"][0]["device"] == "cpu"
@@ -81,6 +80,5 @@ def test_a_graph_that_computes_something_else_is_trouble_of_its_rule(box: Box, s
     box.drop("in/cat.png", small, age=0)
     wait_until(lambda: box.states() == {"cat.png": "waiting"})
     assert daemon.said("mosaic: no graph yet: ") and daemon.said("cpu computes something else: output has the shape")
-    wait_until((box.folder / "var/status.json").exists)
     status = json.loads(box.darkroom("status", "--json").stdout)
     assert "computes something else" in status["rules"][0]["blocked"]

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from daemon.control import NoAnswerError, ask
 from tests.box import Box, Daemon, Pixels, wait_until
 
 SLOW = "wander: {steps: 200, pause: 0.05}"
@@ -109,12 +110,11 @@ class TaskBox(Box):
         return self.folder / "var" / "tasks" / str(job)
 
     def snapshot(self) -> dict[str, Any]:
-        """What the daemon told last, as `status` reads it."""
+        """What the daemon tells, as `status` asks it; nothing where it does not answer."""
         try:
-            found: dict[str, Any] = json.loads((self.folder / "var" / "status.json").read_text())
-        except (OSError, ValueError):
+            return ask(self.folder / "var", "status")
+        except NoAnswerError:
             return {}
-        return found
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.darkroom("status", "--json").stdout)

@@ -21,7 +21,7 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_due(taskbox: TaskBox, tiny: Pi
         reason = taskbox.until("slow/cat.png", "waiting")
         assert str(taskbox.tasks_folder(job)) in reason
         assert "cannot be written" in reason and "work goes on by itself" in reason, reason
-        wait_until(lambda: taskbox.snapshot()["blocked"].get("slow"), 10, "status to tell that the rule is blocked")
+        wait_until(lambda: taskbox.snapshot()["rules"][0]["blocked"], 10, "status to tell that the rule is blocked")
         assert daemon.said("slow: ") and daemon.said("work goes on by itself")
         assert taskbox.checkpoint(job).exists(), "the one before stands"
         filler.unlink()

@@ -1,23 +1,16 @@
-"""What a live daemon says of itself: one small JSON file under `state_dir`, rewritten every second.
-
-Whether a daemon is alive is told by the lock it holds, never by the file: a file outlives a kill.
-"""
+"""Whether a daemon works on a `state_dir`: told by the lock that it holds, since a file would outlive a kill."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from daemon.errors import DarkroomError, writing_failed
 
 LOCK = "daemon.lock"
-SNAPSHOT = "status.json"
 
 
 class DaemonLock:
@@ -29,10 +22,11 @@ class DaemonLock:
         except OSError as error:
             raise writing_failed(str(state_dir / LOCK), error) from error
         if not self._take():
-            holder = _holder(state_dir)
+            other = holder(state_dir) or "unknown"
             self._file.close()
             raise DarkroomError(
-                f"{state_dir}: another darkroom ({holder}) works here; stop it, or give this one its own state_dir"
+                f"{state_dir}: another darkroom (process {other}) works here; "
+                "stop it, or give this one its own state_dir"
             )
         with contextlib.suppress(OSError):  # the number is for people; on a full disk the lock alone has to do
             self._file.truncate(0)
@@ -67,24 +61,9 @@ def alive(state_dir: Path) -> bool:
     return False
 
 
-def write(state_dir: Path, snapshot: Mapping[str, Any]) -> None:
-    """Replace the snapshot, atomically. It is not worth an fsync."""
-    temporary = state_dir / f"{SNAPSHOT}.new"
-    temporary.write_text(json.dumps(snapshot), encoding="utf-8")
-    temporary.replace(state_dir / SNAPSHOT)
-
-
-def read(state_dir: Path) -> dict[str, Any]:
-    """The last snapshot; empty when there is none."""
+def holder(state_dir: Path) -> int | None:
+    """The process that has the lock, as far as it is known; it may have gone meanwhile."""
     try:
-        found: dict[str, Any] = json.loads((state_dir / SNAPSHOT).read_text(encoding="utf-8"))
+        return int((state_dir / LOCK).read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return {}
-    return found
-
-
-def _holder(state_dir: Path) -> str:
-    try:
-        return f"process {(state_dir / LOCK).read_text(encoding='ascii') or 'unknown'}"
-    except OSError:
-        return "process unknown"
+        return None

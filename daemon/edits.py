@@ -1,0 +1,167 @@
+"""config.yaml while the daemon runs: a saved edit is put in force, or, with a fault in it, told of and else ignored.
+
+The file is looked at ten times a second (a stat costs microseconds), not watched through the kernel: that works on
+every file system and behind links, and an editor may replace the file, or its folder, as it likes.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from daemon import config_receipt, folders
+from daemon.changes import changes, held_back
+from daemon.config import load_config
+from daemon.control import NoAnswerError
+from daemon.errors import ConfigError
+from daemon.model import Config, Fingerprint
+from daemon.rulebook import Rulebook
+from daemon.scan import being_written, fingerprint_of
+
+QUIET = 0.2
+"""Seconds that the file must have been still: an editor may write it in several pieces, and half of it may be valid."""
+GONE = 2.0
+"""Seconds that the file may be away, while an editor replaces it, before that is told."""
+ANSWER_WITHIN = 10.0
+"""Seconds that `darkroom reload` waits until an edit is in force."""
+
+
+class Edits:
+    """`look` is called by the daemon's loop all the time. `adopt` puts a configuration in force, elsewhere and soon."""
+
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        *,
+        adopt: Callable[[Config, Callable[[Mapping[str, str]], None]], None],
+        tell: Callable[[str], None],
+        reloading: Callable[[bool], None] = lambda begun: None,
+    ) -> None:
+        self._path = rulebook.config.path
+        self._rulebook = rulebook
+        self._adopt = adopt
+        self._tell = tell
+        self._reloading = reloading
+        self._in_force = self._wanted = rulebook.config
+        self._read: Fingerprint | None = None
+        self._seen: Fingerprint | None = None
+        self._seen_at = time.monotonic()
+        self._asked = threading.Event()
+        self._askers: queue.SimpleQueue[queue.SimpleQueue[dict[str, Any]]] = queue.SimpleQueue()
+        self.faults: list[str] = []
+        """What is wrong with the file as it is now; while there is anything, what was in force before stays."""
+        self.held_back: list[str] = []
+        """Keys of the file that differ from those in force, and will only count after a restart."""
+        self.since = time.time()
+        """When what is in force was put in force, in seconds since the epoch."""
+
+    # -- asked from elsewhere ------------------------------------------------------------------------------------
+
+    def ask(self) -> None:
+        """Have the file read at the next look, whether it seems to have changed or not."""
+        self._asked.set()
+
+    def answer(self) -> dict[str, Any]:
+        """The same, and wait for what comes of it: `faults`, or `changes` in force, and what is `held_back`."""
+        answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._askers.put(answers)
+        self.ask()
+        try:
+            return answers.get(timeout=ANSWER_WITHIN)
+        except queue.Empty:
+            raise NoAnswerError("the daemon is busy and has not read the file yet; it will") from None
+
+    def _reply(self, **answer: Any) -> None:
+        while not self._askers.empty():
+            self._askers.get().put({"held_back": self.held_back, **answer})
+
+    # -- the file ------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Read the file if it is another than the one last read, and nobody is writing it."""
+        version = self._version()
+        if version is None and time.monotonic() - self._seen_at < GONE and not self._asked.is_set():
+            return
+        if self._asked.is_set():
+            self._asked.clear()
+            self._take(version)
+        elif version != self._read and self._still(version):
+            self._take(version)
+
+    def _version(self) -> Fingerprint | None:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return fingerprint_of(status)
+
+    def _still(self, version: Fingerprint | None) -> bool:
+        if version != self._seen:
+            self._seen, self._seen_at = version, time.monotonic()
+        return time.monotonic() - self._seen_at >= QUIET and not _open_for_writing(self._path)
+
+    def _take(self, version: Fingerprint | None) -> None:
+        try:
+            config = load_config(self._path)
+        except ConfigError as error:
+            self._read = version
+            self._refuse(error.faults)
+            return
+        if self._version() == version:  # else it was replaced meanwhile: it is read again
+            self._read = version
+        self._accept(config)
+
+    # -- what comes of it ----------------------------------------------------------------------------------------
+
+    def _refuse(self, faults: list[str]) -> None:
+        if faults != self.faults:
+            for fault in faults:
+                self._tell(fault)
+            self._tell(f"{self._path}: not in force, because of {_faults(len(faults))}; the rules from before stay")
+            config_receipt.write(self._rulebook.config, faults, self._tell)
+        self.faults = faults
+        self._reply(faults=faults, changes=[])
+
+    def _accept(self, config: Config) -> None:
+        before, fresh = self._wanted, self._rulebook.kept(config)
+        if self.faults:
+            self._tell(f"{self._path}: has no faults any more")
+        self.faults = []
+        config_receipt.remove(self._rulebook.config)
+        held = held_back(before, config)
+        if held and held != self.held_back:
+            self._tell(f"{self._path}: {', '.join(held)}: in force after the next start of darkroom")
+        self.held_back = held
+        if fresh == before:
+            self._reply(faults=[], changes=[])
+            return
+        self._wanted = fresh
+        self._reloading(True)
+        folders.prepare([rule for rule in fresh.rules if rule not in before.rules], self._tell)
+        self._adopt(fresh, lambda renamed: self._adopted(fresh, renamed))
+
+    def _adopted(self, fresh: Config, renamed: Mapping[str, str]) -> None:
+        """It is in force. Called from the thread that did it; an edit that the next one overtook is never told of."""
+        before, self._in_force, self.since = self._in_force, fresh, time.time()
+        told = list(changes(before, fresh, renamed))
+        for line in told:
+            self._tell(f"config.yaml: {line}")
+        self._reloading(False)
+        self._reply(faults=[], changes=told)
+
+
+def _open_for_writing(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return being_written(file.fileno())
+    except OSError:
+        return False
+
+
+def _faults(number: int) -> str:
+    return "one fault" if number == 1 else f"{number} faults"
