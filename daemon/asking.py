@@ -20,13 +20,18 @@ STOPPED_WITHIN = 5.0
 
 def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
     """Put jobs back; without ids, every failed one (of a rule). The exit status."""
-    ledger = _opened(config)
+    ledger = opened(config)
     with closing(ledger):
         check_rule(config, ledger, rule)
-        jobs = _whole(_named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule), named=bool(ids))
+        jobs = _whole(named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule), named=bool(ids))
         ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in jobs])
-    print(f"{len(jobs)} jobs {State.WAITING.value}" + ("" if alive(config.state_dir) else "; start `darkroom run`"))
+    print(ready_line(config, len(jobs)))
     return 0
+
+
+def ready_line(config: Config, jobs: int) -> str:
+    """What was put back, and what else it takes."""
+    return f"{jobs} jobs {State.WAITING.value}" + ("" if alive(config.state_dir) else "; start `darkroom run`")
 
 
 def cancel(config: Config, ids: Sequence[int]) -> int:
@@ -34,7 +39,7 @@ def cancel(config: Config, ids: Sequence[int]) -> int:
 
     A picture on its way through a graph is done in a moment and is not stopped: it would come out twice if retried.
     """
-    ledger = _opened(config)
+    ledger = opened(config)
     with closing(ledger):
         tasks = {rule.name for rule in config.rules if rule.is_task}
         jobs, running = _take_off(ledger, ids, tasks)
@@ -47,13 +52,13 @@ def cancel(config: Config, ids: Sequence[int]) -> int:
 
 def _take_off(ledger: Ledger, ids: Sequence[int], tasks: Set[str]) -> tuple[list[Job], list[int]]:
     """Cancel those that wait; all of the jobs, and which of them are running tasks. Raises if one can be neither."""
-    jobs = _named(ledger, ids)
+    jobs = named(ledger, ids)
     running = [job.id for job in jobs if job.state is State.RUNNING and job.rule in tasks]
     others = [job.id for job in jobs if job.id not in running]
     try:
         ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.WAITING,)) for job in others])
     except IllegalMoveError:
-        if _named(ledger, ids) == jobs:
+        if named(ledger, ids) == jobs:
             raise
         return _take_off(ledger, ids, tasks)  # the daemon took one, or handed one back, in this moment
     return jobs, running
@@ -83,13 +88,15 @@ def _whole(jobs: Sequence[Job], *, named: bool) -> list[Job]:
     return [job for job in jobs if job.lacks is None]
 
 
-def _opened(config: Config) -> Ledger:
+def opened(config: Config) -> Ledger:
+    """The ledger. Raises DarkroomError where there is none yet."""
     if (ledger := open_ledger(config)) is None:
         raise DarkroomError(f"{config.state_dir}: there are no jobs yet")
     return ledger
 
 
-def _named(ledger: Ledger, ids: Sequence[int]) -> list[Job]:
+def named(ledger: Ledger, ids: Sequence[int]) -> list[Job]:
+    """These jobs. Raises DarkroomError if there is no such job."""
     jobs = ledger.jobs(ids=ids)
     if unknown := sorted(set(ids) - {job.id for job in jobs}):
         raise DarkroomError(f"no job {unknown[0]}; `darkroom jobs` lists them")

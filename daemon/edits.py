@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from daemon import config_receipt, folders
 from daemon.changes import changes, held_back
@@ -29,6 +29,11 @@ GONE = 2.0
 """Seconds that the file may be away, while an editor replaces it, before that is told."""
 ANSWER_WITHIN = 10.0
 """Seconds that `darkroom reload` waits until an edit is in force."""
+
+
+_Version: TypeAlias = Fingerprint | None
+"""Of the file; None: it is not there."""
+NEVER = Fingerprint(-1, -1, -1)
 
 
 class Edits:
@@ -48,8 +53,8 @@ class Edits:
         self._tell = tell
         self._reloading = reloading
         self._in_force = self._wanted = rulebook.config
-        self._read: Fingerprint | None = None
-        self._seen: Fingerprint | None = None
+        self._read: _Version = NEVER
+        self._seen: _Version = NEVER
         self._seen_at = time.monotonic()
         self._asked = threading.Event()
         self._askers: queue.SimpleQueue[queue.SimpleQueue[dict[str, Any]]] = queue.SimpleQueue()
@@ -59,6 +64,7 @@ class Edits:
         """Keys of the file that differ from those in force, and will only count after a restart."""
         self.since = time.time()
         """When what is in force was put in force, in seconds since the epoch."""
+        self._changes: list[str] = []
 
     # -- asked from elsewhere ------------------------------------------------------------------------------------
 
@@ -67,7 +73,10 @@ class Edits:
         self._asked.set()
 
     def answer(self) -> dict[str, Any]:
-        """The same, and wait for what comes of it: `faults`, or `changes` in force, and what is `held_back`."""
+        """The same, and wait for what comes of it.
+
+        `faults` of the file; what is in force `since` when, with its `changes` against the rules before; `held_back`.
+        """
         answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._askers.put(answers)
         self.ask()
@@ -76,9 +85,10 @@ class Edits:
         except queue.Empty:
             raise NoAnswerError("the daemon is busy and has not read the file yet; it will") from None
 
-    def _reply(self, **answer: Any) -> None:
+    def _reply(self) -> None:
+        answer = {"faults": self.faults, "since": self.since, "changes": self._changes, "held_back": self.held_back}
         while not self._askers.empty():
-            self._askers.get().put({"held_back": self.held_back, **answer})
+            self._askers.get().put(answer)
 
     # -- the file ------------------------------------------------------------------------------------------------
 
@@ -93,19 +103,19 @@ class Edits:
         elif version != self._read and self._still(version):
             self._take(version)
 
-    def _version(self) -> Fingerprint | None:
+    def _version(self) -> _Version:
         try:
             status = os.stat(self._path)
         except OSError:
             return None
         return fingerprint_of(status)
 
-    def _still(self, version: Fingerprint | None) -> bool:
+    def _still(self, version: _Version) -> bool:
         if version != self._seen:
             self._seen, self._seen_at = version, time.monotonic()
         return time.monotonic() - self._seen_at >= QUIET and not _open_for_writing(self._path)
 
-    def _take(self, version: Fingerprint | None) -> None:
+    def _take(self, version: _Version) -> None:
         try:
             config = load_config(self._path)
         except ConfigError as error:
@@ -120,25 +130,25 @@ class Edits:
 
     def _refuse(self, faults: list[str]) -> None:
         if faults != self.faults:
+            self.faults = faults
+            config_receipt.write(self._rulebook.config, faults, self._tell)
             for fault in faults:
                 self._tell(fault)
             self._tell(f"{self._path}: not in force, because of {_faults(len(faults))}; the rules from before stay")
-            config_receipt.write(self._rulebook.config, faults, self._tell)
-        self.faults = faults
-        self._reply(faults=faults, changes=[])
+        self._reply()
 
     def _accept(self, config: Config) -> None:
         before, fresh = self._wanted, self._rulebook.kept(config)
+        config_receipt.remove(self._rulebook.config)
         if self.faults:
             self._tell(f"{self._path}: has no faults any more")
         self.faults = []
-        config_receipt.remove(self._rulebook.config)
         held = held_back(before, config)
         if held and held != self.held_back:
             self._tell(f"{self._path}: {', '.join(held)}: in force after the next start of darkroom")
         self.held_back = held
         if fresh == before:
-            self._reply(faults=[], changes=[])
+            self._reply()
             return
         self._wanted = fresh
         self._reloading(True)
@@ -148,11 +158,11 @@ class Edits:
     def _adopted(self, fresh: Config, renamed: Mapping[str, str]) -> None:
         """It is in force. Called from the thread that did it; an edit that the next one overtook is never told of."""
         before, self._in_force, self.since = self._in_force, fresh, time.time()
-        told = list(changes(before, fresh, renamed))
-        for line in told:
+        self._changes = list(changes(before, fresh, renamed))
+        for line in self._changes:
             self._tell(f"config.yaml: {line}")
         self._reloading(False)
-        self._reply(faults=[], changes=told)
+        self._reply()
 
 
 def _open_for_writing(path: Path) -> bool:

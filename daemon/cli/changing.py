@@ -1,10 +1,12 @@
-"""The commands that change what becomes of jobs: retry, cancel."""
+"""The commands that change what the daemon does: retry, redo, cancel, reload."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from datetime import datetime
 
-from daemon.cli.words import Commands, add
+from daemon.cli.words import NOT_RUNNING, OK, Commands, add
 from daemon.errors import ConfigError
 
 
@@ -15,8 +17,14 @@ def add_commands(commands: Commands) -> None:
     retry.add_argument("--rule", metavar="R", help="every failed job of a rule")
     retry.add_argument("--all-failed", action="store_true")
 
+    redo = add(commands, "redo", _redo, "process pictures again by their rule as it is now", config=True)
+    redo.add_argument("jobs", metavar="JOB", nargs="*", type=int)
+    redo.add_argument("--rule", metavar="R", help="every picture of a rule")
+
     cancel = add(commands, "cancel", _cancel, "take waiting jobs off the list, stop running tasks", config=True)
     cancel.add_argument("jobs", metavar="JOB", nargs="+", type=int)
+
+    add(commands, "reload", _reload, "have the daemon read config.yaml now, and tell what came of it", config=True)
 
 
 def _retry(options: argparse.Namespace) -> int:
@@ -27,6 +35,34 @@ def _retry(options: argparse.Namespace) -> int:
     if not (options.jobs or options.rule or options.all_failed):
         raise ConfigError(["darkroom retry: name jobs, or --rule R, or --all-failed"])
     return retry(config, options.jobs, options.rule)
+
+
+def _redo(options: argparse.Namespace) -> int:
+    from daemon.config import load_config
+    from daemon.redoing import redo
+
+    if not (options.jobs or options.rule):
+        raise ConfigError(["darkroom redo: name jobs, or --rule R"])
+    return redo(load_config(options.config), options.jobs, options.rule)
+
+
+def _reload(options: argparse.Namespace) -> int:
+    from daemon.control import NoAnswerError, ask
+    from daemon.edits import ANSWER_WITHIN
+    from daemon.status import state_dir_of
+
+    try:
+        answer = ask(state_dir_of(options.config), "reload", patience=ANSWER_WITHIN + 2)
+    except NoAnswerError as error:
+        print(f"darkroom: {error}; `darkroom run` starts one", file=sys.stderr)
+        return NOT_RUNNING
+    if answer["faults"]:
+        raise ConfigError(answer["faults"])
+    since = datetime.fromtimestamp(answer["since"]).strftime("%Y-%m-%d %H:%M:%S")
+    print("\n".join([f"{options.config.absolute()} is in force since {since}", *answer["changes"]]))
+    if answer["held_back"]:
+        print(f"in force after the next start of darkroom: {', '.join(answer['held_back'])}")
+    return OK
 
 
 def _cancel(options: argparse.Namespace) -> int:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from daemon import snapshot
 from daemon.answers import open_ledger
 from daemon.doctor.values import Finding, fault, note, ok, parted
 from daemon.errors import DarkroomError
+from daemon.lock import alive
 from daemon.model import Config
 from daemon.watch import flood_threshold
 
@@ -70,5 +70,5 @@ def _ledger(config: Config) -> Finding:
             jobs = sum(sum(counts.values()) for counts in ledger.counts().values())
     except DarkroomError as error:
         return parted("ledger", str(path), str(error).removeprefix(f"{path}: "))
-    working = "a daemon works here" if snapshot.alive(config.state_dir) else "no daemon runs"
+    working = "a daemon works here" if alive(config.state_dir) else "no daemon runs"
     return ok("ledger", str(path), f"{jobs:,} jobs; {working}")

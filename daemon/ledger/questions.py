@@ -98,6 +98,14 @@ class Questions:
         )
         return {job.id: self._read(sql, (job.id,))[0][0] for job in jobs}
 
+    def newest_of_rule(self, rule: str) -> list[Job]:
+        """The newest job of every file, or group, that a rule ever had; newest first."""
+        sql = (
+            f"SELECT {COLUMNS} FROM jobs WHERE id IN"
+            " (SELECT max(id) FROM jobs WHERE rule = ? GROUP BY root, relative) ORDER BY id DESC"
+        )
+        return [job_of(row) for row in self._read(sql, (rule,))]
+
     def earlier_results(self, jobs: Sequence[Job]) -> dict[int, EarlierResult]:
         """For each job whose file had one done under the same rule: what the last of those gave."""
         sql = (

@@ -27,7 +27,7 @@ def test_a_job_that_is_taken_while_it_is_cancelled(tmp_path: Path, monkeypatch: 
     config.state_dir.mkdir()
     with closing(Ledger(config.state_dir / "ledger.db")) as ledger:
         (job,) = ledger.add([Arrival("hybrid", str(tmp_path / "in"), "cat", Fingerprint(1, 2, 3), "found")])
-        seen = asking._named
+        seen = asking.named
 
         def taken_after_a_look(own: Ledger, ids: list[int]) -> list[Job]:
             jobs = seen(own, ids)
@@ -35,7 +35,7 @@ def test_a_job_that_is_taken_while_it_is_cancelled(tmp_path: Path, monkeypatch: 
                 ledger.advance([Move(job, State.RUNNING, "taken")])
             return jobs
 
-        monkeypatch.setattr(asking, "_named", taken_after_a_look)
+        monkeypatch.setattr(asking, "named", taken_after_a_look)
         assert asking.cancel(config, [job]) == 0
         assert ledger.jobs(ids=[job])[0].state is State.CANCELLED
         with pytest.raises(IllegalMoveError):
