@@ -202,8 +202,16 @@ def suggest(value: object, names: Iterable[str]) -> str:
     known = list(names)
     if not known:
         return "it takes none"
-    nearest = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
-    return (f"did you mean {nearest[0]}? " if nearest else "") + "known: " + ", ".join(known)
+    meant = _nearest(value, known) if isinstance(value, str) else None
+    return (f"did you mean {meant}? " if meant else "") + "known: " + ", ".join(known)
+
+
+def _nearest(value: str, known: Iterable[str]) -> str | None:
+    """The name that is spelled most like `value`, else one that it is a part of, as blur is of gaussian_blur."""
+    spelled = {name.casefold(): name for name in known}
+    word = value.casefold()
+    near = difflib.get_close_matches(word, spelled, n=1) or [name for name in spelled if len(word) > 2 and word in name]
+    return spelled[near[0]] if near else None
 
 
 def show(value: object) -> str:
