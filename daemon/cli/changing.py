@@ -11,12 +11,12 @@ from daemon.errors import ConfigError
 def add_commands(commands: Commands) -> None:
     """Add them."""
     retry = add(commands, "retry", _retry, "run failed, skipped or cancelled jobs again", config=True)
-    retry.add_argument("jobs", metavar="JOB", nargs="*", type=int)
+    retry.add_argument("jobs", metavar="JOB", nargs="*", type=int, help="by the numbers that `darkroom jobs` shows")
     retry.add_argument("--rule", metavar="R", help="every failed job of a rule")
-    retry.add_argument("--all-failed", action="store_true")
+    retry.add_argument("--all-failed", action="store_true", help="every failed job")
 
     cancel = add(commands, "cancel", _cancel, "take waiting jobs off the list, stop running tasks", config=True)
-    cancel.add_argument("jobs", metavar="JOB", nargs="+", type=int)
+    cancel.add_argument("jobs", metavar="JOB", nargs="+", type=int, help="by the numbers that `darkroom jobs` shows")
 
 
 def _retry(options: argparse.Namespace) -> int:

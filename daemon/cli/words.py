@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 from kernels.parameters import suggest
 
 OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
+JSON = "as JSON, for programs"
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,7 +59,12 @@ def add(
     parser.set_defaults(command=command)
     if config:
         parser.add_argument(
-            "-c", "--config", metavar="FILE", type=Path, default=Path("config.yaml"), help="default: config.yaml"
+            "-c",
+            "--config",
+            metavar="FILE",
+            type=Path,
+            default=Path("config.yaml"),
+            help="the configuration; default: config.yaml",
         )
     return parser
 

@@ -109,11 +109,11 @@ class TasksShape(Shape):
 class WhenShape(Shape):
     """`when:` of a rule; widths and heights in pixels."""
 
-    min_width: Pixels | None = Field(default=None, description="it has at least this many pixels across")
-    min_height: Pixels | None = Field(default=None, description="it has at least this many pixels down")
-    max_width: Pixels | None = Field(default=None, description="it has at most this many pixels across")
-    max_height: Pixels | None = Field(default=None, description="it has at most this many pixels down")
-    color: bool | None = Field(default=None, description="`true`: it is in colour; `false`: it is gray")
+    min_width: Pixels | None = Field(default=None, description="the picture has at least this many pixels across")
+    min_height: Pixels | None = Field(default=None, description="the picture has at least this many pixels down")
+    max_width: Pixels | None = Field(default=None, description="the picture has at most this many pixels across")
+    max_height: Pixels | None = Field(default=None, description="the picture has at most this many pixels down")
+    color: bool | None = Field(default=None, description="`true`: the picture is in colour; `false`: it is gray")
 
     @model_validator(mode="after")
     def _some_picture_fits(self) -> Self:

@@ -9,7 +9,7 @@ Schema: TypeAlias = dict[str, Any]
 
 
 def range_of(schema: Schema) -> str:
-    """The values admitted: `1 to 100`, "`auto`, `cpu`". Empty where there is nothing to say, as for a mapping."""
+    """The values admitted: `1 to 100`, "`auto`, `cpu`". Empty where there is nothing to say."""
     if "$comment" in schema:
         return str(schema["$comment"])
     parts = schema.get("anyOf") or schema.get("oneOf") or []
@@ -18,7 +18,8 @@ def range_of(schema: Schema) -> str:
     if "minimum" in schema:
         low, high = schema["minimum"], schema["maximum"]
         return _literal(low) if low == high else f"{low:,} to {high:,}"
-    return "`true`, `false`" if "boolean" in kinds(schema) else ", ".join(filter(None, map(range_of, parts)))
+    found = {"boolean": "`true`, `false`", "object": "a mapping"}.get(kinds(schema)[0]) if kinds(schema) else None
+    return found or ", ".join(filter(None, map(range_of, parts)))
 
 
 def default_of(schema: Schema, *, required: bool) -> str:
@@ -28,6 +29,13 @@ def default_of(schema: Schema, *, required: bool) -> str:
     if "default" in schema:
         return _literal(schema["default"])
     return "" if "object" in kinds(schema) else "none"
+
+
+def limits(admitted: str, default: str) -> str:
+    """Both in one, to stand behind a description: ` (1 to 100; default 3)`; nothing where there is nothing to say."""
+    default = default if default in ("", "required") else f"default {default}"
+    told = "; ".join(filter(None, (admitted, default.replace("default none", ""))))
+    return f" ({told})" if told else ""
 
 
 def kinds(schema: Schema) -> list[str]:

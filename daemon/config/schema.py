@@ -12,7 +12,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from daemon.config import step_schema
-from daemon.config.ranges import Schema, default_of, kinds, range_of
+from daemon.config.ranges import Schema, default_of, kinds, limits, range_of
 from daemon.config.shapes import ConfigShape
 from daemon.config.types import TEMPLATE
 from daemon.template import FIELDS
@@ -78,11 +78,8 @@ def _for_editors(schema: Schema) -> Schema:
 
 
 def _told(key: Schema, *, required: bool) -> Schema:
-    default = default_of(key, required=required)
-    default = f"default {default}" if default not in ("", "none", "required") else default.replace("none", "")
-    limits = "; ".join(filter(None, (range_of(key), default)))
     fields = f"\n\n{_FIELDS}" if key.get("pattern") == TEMPLATE["pattern"] else ""
-    described = key["description"] + (f" ({limits})" if limits else "") + fields
+    described = key["description"] + limits(range_of(key), default_of(key, required=required)) + fields
     return {"description": described} | {name: value for name, value in key.items() if name != "description"}
 
 

@@ -49,7 +49,9 @@ class RuleShape(Shape):
     when: WhenShape = Field(
         default=WhenShape(), description="conditions on the picture; one that does not meet them is `skipped`"
     )
-    steps: Steps = Field(examples=["[grayscale]"], description="what is done, in this order")
+    steps: Steps = Field(
+        examples=["[grayscale]"], description="what is done, in this order; which steps there are: docs/operators.md"
+    )
     inputs: Inputs = Field(
         default=(),
         validate_default=True,
@@ -57,8 +59,8 @@ class RuleShape(Shape):
     )
     report: Folder | None = Field(
         default=None,
-        description="folder of the report of a rule that measures: `report.html`, `report.csv`, `report.json`;"
-        " none that another rule has",
+        description="folder of the report of a rule that measures, docs/study.md: `report.html`, `report.csv`,"
+        " `report.json`; none that another rule has",
     )
     output: PathTemplate | None = Field(
         default=None,
@@ -81,9 +83,14 @@ class RuleShape(Shape):
     )
     preview: Preview | None = Field(
         default=None,
-        description="how often a running task shows its picture, as `{stem of the output}.preview.jpg`",
+        description="how often a running task shows its picture as `{stem of the output}.preview.jpg`; it goes away"
+        " when the task ends",
     )
-    trace: bool = Field(default=False, description="whether a task leaves its losses beside its output")
+    trace: bool = Field(
+        default=False,
+        description="whether a task leaves beside its output how the losses fell: `NAME.trace.json`, and a plot,"
+        " `NAME.trace.svg`",
+    )
 
     @field_validator("preview", "trace")
     @classmethod

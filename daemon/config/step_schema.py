@@ -45,6 +45,11 @@ def roles_of_tasks() -> list[Schema]:
     return [{"if": _has(name), "then": _with_inputs(task)} for name, task in _tasks()]
 
 
+def told(parameter: Parameter) -> str:
+    """What a parameter means, with its range and its default."""
+    return f"{parameter.doc} ({parameter.describe()})" if parameter.doc else parameter.describe()
+
+
 def _with_inputs(task: Task) -> Schema:
     roles = dict.fromkeys(_roles(task), True)
     wanted = {"properties": roles, "required": list(task.inputs), "additionalProperties": False}
@@ -102,8 +107,7 @@ def _parameters(operator: Operator) -> Schema:
 
 
 def _parameter(parameter: Parameter) -> Schema:
-    told = f"{parameter.doc} ({parameter.describe()})" if parameter.doc else parameter.describe()
-    return {"description": told, **parameter.schema, **_default(parameter)}
+    return {"description": told(parameter), **parameter.schema, **_default(parameter)}
 
 
 def _default(parameter: Parameter) -> Schema:

@@ -230,7 +230,7 @@ def test_keys_tell_their_ranges_and_defaults() -> None:
     assert keys["rescan"]["description"].endswith("this often (`1s` to `8760h`; default `5m`)")
     assert keys["runtime"]["properties"]["memory"]["default"] == "1GiB"
     rule = keys["rules"]["items"]["properties"]
-    assert "{stem}: file name without its extension" in rule["output"]["description"]
+    assert "{stem}: the file name without its extension" in rule["output"]["description"]
     assert rule["output"]["type"] == ["string", "null"], "one type with null, not a choice of two"
 
 
