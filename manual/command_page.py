@@ -29,7 +29,7 @@ darkroom check
 darkroom run
 darkroom why inbox/mosaic/cat.jpg
 darkroom apply '[grayscale, gaussian_blur: {sigma: 3}]' photo.jpg -o out/
-darkroom completion bash > ~/.local/share/bash-completion/completions/darkroom
+source <(darkroom completion bash)
 """
 _FILES = {
     "config.yaml": "What is done with which pictures; read from the current folder, if `-c` names no other one.",

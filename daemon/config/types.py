@@ -120,6 +120,7 @@ TEMPLATE = {
     "type": "string",
     "pattern": rf"^([^{{}}]|\{{\{{|\}}\}}|\{{({_FIELDS})\}})+$",
     "$comment": "a template",
+    "patternErrorMessage": f"Only these can stand in braces: {', '.join(FIELDS)}; {{{{ and }}}} are braces.",
 }
 _NAME = "1 to 100 of letters, digits, `_`, `.` and `-`, with a letter or digit first; unique"
 

@@ -50,7 +50,11 @@ class Quantity:
     @property
     def schema(self) -> dict[str, object]:
         """What JSON Schema can say about it. The bounds of text it cannot: they stand in words, in the comment."""
-        text: dict[str, object] = {"type": "string", "pattern": f"^{self.pattern}$"}
+        text: dict[str, object] = {
+            "type": "string",
+            "pattern": f"^{self.pattern}$",
+            "patternErrorMessage": f"This is not a {self.noun}: write {self.example}.",
+        }
         words: dict[str, object] = {
             "examples": self.example.split(" or "),
             "$comment": f"`{self.low}` to `{self.high}`",
