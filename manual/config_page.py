@@ -47,6 +47,7 @@ def _head() -> Iterator[str]:
     yield roff.name("darkroom-config", "what darkroom does with which pictures: config.yaml")
     yield roff.heading("DESCRIPTION")
     yield roff.prose(_TEXT.strip())
+    yield ".PP"
     yield roff.example(_EXAMPLE)
     yield roff.heading("VALUES")
     yield from (roff.item(roff.italic(kind), text) for kind, text in _VALUES.items())

@@ -57,7 +57,7 @@ def item(term: str, text: str) -> str:
 
 def example(text: str) -> str:
     """Lines as they are, indented."""
-    return f".PP\n.RS 4\n.nf\n{plain(text.strip(chr(10)))}\n.fi\n.RE\n.PP"
+    return f".RS 4\n.nf\n{plain(text.strip(chr(10)))}\n.fi\n.RE"
 
 
 def _marked(text: str) -> str:

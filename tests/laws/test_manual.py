@@ -50,8 +50,11 @@ def test_every_argument_of_every_command_is_explained() -> None:
 def test_manual_pages_are_formatted_without_a_warning(page: Path, formatter: str) -> None:
     if shutil.which(formatter) is None:
         pytest.skip(f"{formatter} is not installed")
-    done = subprocess.run([*FORMATTERS[formatter], str(page)], capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    command = [*FORMATTERS[formatter], str(page)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    said = done.stdout if formatter == "mandoc" else done.stderr
+    # A date would be stale by the next day, or make every page so.
+    assert [line for line in said.splitlines() if "missing date" not in line] == []
 
 
 def test_the_manual_tells_of_every_command_and_every_step() -> None:
