@@ -59,7 +59,7 @@ def _keys() -> Iterator[str]:
         yield roff.heading(heading)
         yield from map(_key, keys_of(name))
         for key, schema in mapping(name)["properties"].items():
-            if schema.get("type") == "object" and key != "inputs":
+            if "properties" in schema and key != "inputs":
                 yield roff.subheading(f"{key}:")
                 yield from map(_key, keys_of(key))
 

@@ -50,8 +50,8 @@ def _inlined(schema: Schema, shapes: Mapping[str, Schema]) -> Schema:
     if "$ref" in schema:
         shape = shapes[schema["$ref"].rpartition("/")[2]]
         schema = {**shape, **{key: value for key, value in schema.items() if key not in ("$ref", "default")}}
-    schema = _nullable({key: value for key, value in schema.items() if key not in ("title", "$defs")})
-    return _within(schema, lambda each: _inlined(each, shapes))
+    schema = {key: value for key, value in schema.items() if key not in ("title", "$defs")}
+    return _nullable(_within(schema, lambda each: _inlined(each, shapes)))
 
 
 def _nullable(schema: Schema) -> Schema:

@@ -16,6 +16,7 @@ from kernels.spec import operators
 from manual.command_page import arguments, commands
 from manual.generated import REPOSITORY, texts, with_tables
 
+TEXTS = texts()
 PAGES = sorted((REPOSITORY / "deploy" / "man").iterdir())
 FORMATTERS = {
     "groff": ["groff", "-Tutf8", "-man", "-ww"],
@@ -24,9 +25,9 @@ FORMATTERS = {
 }
 
 
-@pytest.mark.parametrize("path", texts(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_nothing_is_stale(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == texts()[path], "run `make manual`"
+    assert path.read_text(encoding="utf-8") == TEXTS[path], "run `make manual`"
 
 
 def test_a_table_is_made_of_the_keys_that_are_wanted() -> None:
@@ -59,7 +60,7 @@ def test_manual_pages_are_formatted_without_a_warning(page: Path, formatter: str
 
 def test_the_manual_tells_of_every_command_and_every_step() -> None:
     command_page, config_page = (
-        texts()[REPOSITORY / "deploy/man" / name] for name in ("darkroom.1", "darkroom-config.5")
+        TEXTS[REPOSITORY / "deploy/man" / name] for name in ("darkroom.1", "darkroom-config.5")
     )
     for command in commands(parser()):
         assert f'.SS "{command.prog}"' in command_page
