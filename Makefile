@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test demo check lint types bench clean
+.PHONY: run test demo check lint types manual bench clean
 
 run: $(READY)
 	@$(BIN)/darkroom run -c config.yaml
@@ -23,6 +23,9 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+manual: $(READY)
+	$(BIN)/python -m manual
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.throughput

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import Ledger, Measured
 from daemon.model import Config, Job, Member, State
 from kernels.chain import Chain
+from kernels.parameters import suggest
 from kernels.spec import operators
 
 
@@ -55,9 +55,9 @@ def _measurements(measured: Measured | None, chains: dict[str, Chain | None]) ->
 
 def check_rule(config: Config, ledger: Ledger, rule: str | None) -> None:
     """A rule that is no longer in the configuration still has its jobs."""
-    names = [known.name for known in config.rules]
-    if rule is not None and rule not in names and rule not in ledger.counts():
-        raise DarkroomError(f"no rule is called {rule!r}; there are {', '.join(names)}")
+    names = dict.fromkeys([*(known.name for known in config.rules), *ledger.counts()])
+    if rule is not None and rule not in names:
+        raise DarkroomError(f"no rule is called {rule!r}; {suggest(rule, names)}")
 
 
 def _job(job: Job, members: Sequence[Member]) -> dict[str, Any]:
@@ -92,9 +92,7 @@ def operators_text(name: str | None) -> str:
     if name is None:
         return "\n\n".join(_operator(each) for each in known.values())
     if name not in known:
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        raise ConfigError([f"darkroom operators: no step is called {name!r}; {hint}"])
+        raise ConfigError([f"darkroom operators: no step is called {name!r}; {suggest(name, known)}"])
     told = known[name].doc.partition("\n")[2].strip()
     return f"{_operator(known[name])}" + (f"\n\n{told}" if told else "")
 

@@ -18,15 +18,15 @@ from daemon.unfit import UnfitError, absolute
 from kernels.parameters import suggest
 
 FIELDS = {
-    "dir": "folder of the picture below the watched folder; nothing for a picture right in it",
-    "stem": "file name without its extension",
-    "name": "file name with its extension",
-    "ext": "extension without its dot",
-    "key": "what the files of a group share: what {key} stands for in `inputs`",
-    "rule": "name of the rule",
-    "date": "day the picture was processed, as YYYY-MM-DD",
-    "width": "width of the result in pixels",
-    "height": "height of the result in pixels",
+    "dir": "the folder of the source below the watched one; nothing, not even its slash, for a file right in it",
+    "stem": "the file name without its extension",
+    "name": "the file name with its extension",
+    "ext": "the extension without its dot, in the case it was written",
+    "key": "what the files of a group share; only in rules with `inputs`",
+    "rule": "the name of the rule",
+    "date": "the day it was processed, local time, as 2026-03-09",
+    "width": "the width of the result in pixels; 0 where there is none: in `move`, and for the note of a failed job",
+    "height": "the height of the result in pixels; 0 likewise",
 }
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp")
 MAX_NAME = 255  # bytes of one file name: the limit of every common Linux file system

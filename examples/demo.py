@@ -11,8 +11,8 @@ from PIL import Image
 from skimage import data
 
 from benchmarks.damages import DAMAGES, photograph
-from daemon import snapshot
 from daemon.config import load_config
+from daemon.lock import alive
 from daemon.model import Config, Rule
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
@@ -70,7 +70,7 @@ def main() -> int:
     drop(config)
     status = 0
     print("Tasks are trained for each picture: ten to twenty minutes on two cores. `darkroom status` tells how far.")
-    if snapshot.alive(config.state_dir):
+    if alive(config.state_dir):
         print("A darkroom is running here already: it has the pictures now.")
     else:
         status = subprocess.run(

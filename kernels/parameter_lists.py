@@ -11,6 +11,7 @@ from kernels.parameters import (
     Flag,
     Integer,
     IntegerOrAuto,
+    JsonSchema,
     Number,
     Pairs,
     ParameterError,
@@ -40,6 +41,11 @@ class Integers:
         """The values admitted, in words: `a list of 1–4096 px`."""
         return "a list of " + with_unit(f"{self.low}–{self.high}", self.unit)
 
+    @property
+    def schema(self) -> JsonSchema:
+        """The values admitted, for editors."""
+        return _list_of(Integer(None, self.low, self.high).schema)
+
     def describe(self) -> str:
         """The range and the default: `a list of 1–4096 px, default [1, 2, 4]`."""
         return f"{self.range}, {default_of(self.default)}"
@@ -65,6 +71,12 @@ class Choices:
     def range(self) -> str:
         """The values admitted, in words: `a list of true | gray`."""
         return "a list of " + " | ".join(self.choices)
+
+    @property
+    def schema(self) -> JsonSchema:
+        """The values admitted, for editors. A word that YAML takes for a boolean is one as well."""
+        booleans = [flag for flag in (True, False) if show(flag) in self.choices]
+        return _list_of({"enum": [*self.choices, *booleans]})
 
     def describe(self) -> str:
         """The choices and the default: `a list of true | gray, default [true, gray]`."""
@@ -99,12 +111,23 @@ class Weights:
         """The values admitted, in words: `{name: 0–10, …}, names: a | b`."""
         return f"{{name: {with_unit(f'{self.low:g}–{self.high:g}', '')}, …}}, names: {' | '.join(self.choices)}"
 
+    @property
+    def schema(self) -> JsonSchema:
+        """The values admitted, for editors."""
+        one = Number(None, self.low, self.high).schema
+        names = dict.fromkeys(self.choices, one)
+        return {"type": "object", "properties": names, "additionalProperties": False, "minProperties": 1}
+
     def describe(self) -> str:
         """The values and the default."""
         return f"{self.range}, {default_of(self.default)}"
 
 
 Parameter: TypeAlias = Integer | IntegerOrAuto | Number | Choice | Flag | Integers | Choices | Weights
+
+
+def _list_of(item: JsonSchema) -> JsonSchema:
+    return {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}
 
 
 def _pairs(value: object, wanted: str) -> list[tuple[object, object]]:

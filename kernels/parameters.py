@@ -12,6 +12,8 @@ from typing import TypeAlias
 Pairs: TypeAlias = tuple[tuple[str, float], ...]
 Value: TypeAlias = int | float | bool | str | tuple[int, ...] | tuple[str, ...] | Pairs
 Values: TypeAlias = Mapping[str, Value]
+JsonSchema: TypeAlias = dict[str, object]
+"""What JSON Schema (draft 2020-12) can say about a value: all that `parse` takes, and as little else as possible."""
 
 
 class Required(enum.Enum):
@@ -59,6 +61,12 @@ class Integer:
         """The values admitted, in words: `1–4096 px`."""
         return ("odd, " if self.odd else "") + with_unit(f"{self.low}–{self.high}", self.unit)
 
+    @property
+    def schema(self) -> JsonSchema:
+        """The values admitted, for editors."""
+        odd: JsonSchema = {"not": {"multipleOf": 2}} if self.odd else {}
+        return {"type": "integer", "minimum": self.low, "maximum": self.high} | odd
+
     def describe(self) -> str:
         """The range and the default: `1–4096 px, default 16`."""
         return f"{self.range}, {default_of(self.default)}"
@@ -87,6 +95,11 @@ class IntegerOrAuto:
     def range(self) -> str:
         """The values admitted, in words: `auto, or 1–4096 steps`."""
         return "auto, or " + with_unit(f"{self.low}–{self.high}", self.unit)
+
+    @property
+    def schema(self) -> JsonSchema:
+        """The values admitted, for editors."""
+        return {"anyOf": [{"const": "auto"}, Integer(None, self.low, self.high).schema]}
 
     def describe(self) -> str:
         """The range and the default: `auto, or 1–4096 steps, default auto`."""
@@ -117,6 +130,11 @@ class Number:
         """The values admitted, in words: `0.1–100 px`."""
         return with_unit(f"{plain(self.low)}–{plain(self.high)}", self.unit)
 
+    @property
+    def schema(self) -> JsonSchema:
+        """The values admitted, for editors."""
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
     def describe(self) -> str:
         """The range and the default: `0.1–100 px, required`."""
         return f"{self.range}, {default_of(self.default)}"
@@ -141,6 +159,11 @@ class Choice:
         """The values admitted, in words: `reflect | zero`."""
         return " | ".join(self.choices)
 
+    @property
+    def schema(self) -> JsonSchema:
+        """The values admitted, for editors."""
+        return {"enum": list(self.choices)}
+
     def describe(self) -> str:
         """The choices and the default: `reflect | zero, default reflect`."""
         return f"{self.range}, {default_of(self.default)}"
@@ -164,6 +187,11 @@ class Flag:
         """The values admitted, in words."""
         return "true | false"
 
+    @property
+    def schema(self) -> JsonSchema:
+        """The values admitted, for editors."""
+        return {"type": "boolean"}
+
     def describe(self) -> str:
         """The values and the default: `true | false, default false`."""
         return f"{self.range}, {default_of(self.default)}"
@@ -174,8 +202,16 @@ def suggest(value: object, names: Iterable[str]) -> str:
     known = list(names)
     if not known:
         return "it takes none"
-    nearest = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
-    return (f"did you mean {nearest[0]}? " if nearest else "") + "known: " + ", ".join(known)
+    meant = _nearest(value, known) if isinstance(value, str) else None
+    return (f"did you mean {meant}? " if meant else "") + "known: " + ", ".join(known)
+
+
+def _nearest(value: str, known: Iterable[str]) -> str | None:
+    """The name that is spelled most like `value`, else one that it is a part of, as blur is of gaussian_blur."""
+    spelled = {name.casefold(): name for name in known}
+    word = value.casefold()
+    near = difflib.get_close_matches(word, spelled, n=1) or [name for name in spelled if len(word) > 2 and word in name]
+    return spelled[near[0]] if near else None
 
 
 def show(value: object) -> str:

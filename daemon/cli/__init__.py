@@ -13,7 +13,7 @@ from collections.abc import Sequence
 # NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from daemon.cli import asking, changing, weights, working
+from daemon.cli import asking, changing, describing, weights, working
 from daemon.cli.words import FAILED, OK, USAGE, Parser
 from daemon.errors import ConfigError, DarkroomError
 
@@ -62,6 +62,6 @@ def parser() -> Parser:
     found = Parser(prog="darkroom", description="A batch-processing daemon for pictures.")
     found.add_argument("--debug", action="store_true", help="tell more, and show tracebacks")
     commands = found.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for family in (working, asking, changing, weights):
+    for family in (working, asking, changing, weights, describing):
         family.add_commands(commands)
     return found

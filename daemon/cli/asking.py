@@ -5,30 +5,32 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from daemon.cli.words import FAILED, NOT_RUNNING, OK, Commands, add, as_json, json_lines
+from daemon.cli.words import FAILED, JSON, NOT_RUNNING, OK, Commands, add, as_json, json_lines
 from daemon.model import State
 
 
 def add_commands(commands: Commands) -> None:
     """Add them."""
     status = add(commands, "status", _status, "rules, counts, throughput, the device in use", config=True)
-    status.add_argument("--json", action="store_true")
+    status.add_argument("--json", action="store_true", help=JSON)
 
     jobs = add(commands, "jobs", _jobs, "jobs, newest first", config=True)
     jobs.add_argument("--state", choices=list(State), metavar="S", help=", ".join(State))
-    jobs.add_argument("--rule", metavar="R")
+    jobs.add_argument("--rule", metavar="R", help="those of one rule")
     jobs.add_argument("--limit", type=int, default=-1, metavar="N", help="at most N")
-    jobs.add_argument("--json", action="store_true")
+    jobs.add_argument("--json", action="store_true", help=JSON)
 
     why = add(commands, "why", _why, "all that was decided about a file, and why", config=True)
-    why.add_argument("path", metavar="PATH", type=Path)
+    why.add_argument("path", metavar="PATH", type=Path, help="a picture, or what darkroom made of it")
 
     operators = add(commands, "operators", _operators, "every step with parameters, bounds, units, defaults")
     operators.add_argument("name", metavar="NAME", nargs="?", help="tell everything about one step")
 
     doctor = add(commands, "doctor", _doctor, "what this machine can do, tried out; what mends what it cannot")
-    doctor.add_argument("-c", "--config", metavar="FILE", type=Path, help="default: config.yaml, if it is there")
-    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument(
+        "-c", "--config", metavar="FILE", type=Path, help="the configuration; default: config.yaml, if it is there"
+    )
+    doctor.add_argument("--json", action="store_true", help=JSON)
 
 
 def _operators(options: argparse.Namespace) -> int:

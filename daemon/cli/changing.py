@@ -13,16 +13,16 @@ from daemon.errors import ConfigError
 def add_commands(commands: Commands) -> None:
     """Add them."""
     retry = add(commands, "retry", _retry, "run failed, skipped or cancelled jobs again", config=True)
-    retry.add_argument("jobs", metavar="JOB", nargs="*", type=int)
+    retry.add_argument("jobs", metavar="JOB", nargs="*", type=int, help="by the numbers that `darkroom jobs` shows")
     retry.add_argument("--rule", metavar="R", help="every failed job of a rule")
-    retry.add_argument("--all-failed", action="store_true")
+    retry.add_argument("--all-failed", action="store_true", help="every failed job")
 
     redo = add(commands, "redo", _redo, "process pictures again by their rule as it is now", config=True)
-    redo.add_argument("jobs", metavar="JOB", nargs="*", type=int)
+    redo.add_argument("jobs", metavar="JOB", nargs="*", type=int, help="by the numbers that `darkroom jobs` shows")
     redo.add_argument("--rule", metavar="R", help="every picture of a rule")
 
     cancel = add(commands, "cancel", _cancel, "take waiting jobs off the list, stop running tasks", config=True)
-    cancel.add_argument("jobs", metavar="JOB", nargs="+", type=int)
+    cancel.add_argument("jobs", metavar="JOB", nargs="+", type=int, help="by the numbers that `darkroom jobs` shows")
 
     add(commands, "reload", _reload, "have the daemon read config.yaml now, and tell what came of it", config=True)
 

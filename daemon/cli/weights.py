@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from daemon.cli.words import Commands
+from daemon.cli.words import JSON, Commands
 from daemon.cli.words import add as adding
 from kernels.features.kinds import KINDS
 
@@ -15,15 +15,15 @@ NAMES = ", ".join(KINDS)
 def add_commands(commands: Commands) -> None:
     """Add `weights`."""
     weights = adding(commands, "weights", _list, "feature networks for style transfer: which there are")
-    weights.add_argument("--json", action="store_true")
+    weights.add_argument("--json", action="store_true", help=JSON)
     inner = weights.add_subparsers(title="commands", metavar="COMMAND")
 
     listing = adding(inner, "list", _list, "which networks there are, where, from what source")
     # Suppressed: a default here would take back the --json that stood before `list`.
-    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=JSON)
 
     add = adding(inner, "add", _add, "take a file with VGG-19 in it: .mat, .pth or .safetensors")
-    add.add_argument("file", metavar="FILE", type=Path)
+    add.add_argument("file", metavar="FILE", type=Path, help="as it was downloaded; what it holds is found out")
 
     fetch = adding(inner, "fetch", _fetch, "download a network's weights, check and add them")
     fetch.add_argument("name", choices=list(KINDS), metavar="NAME", help=NAMES)

@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from kernels.parameters import suggest
+
 OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
+JSON = "as JSON, for programs"
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other error does."""
+    """Says what is wrong in one line, as every other error does, and what was perhaps meant."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Each command refuses what it does not know: the parser of all commands could not say what was meant."""
+        if self._subparsers is None:  # a misspelt option before its value, which else is taken for another argument
+            self._check_options(args or ())
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self._check_options(unknown)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def _check_options(self, words: Sequence[str]) -> None:
+        for word in itertools.takewhile(lambda word: word != "--", words):
+            name, known = word.partition("=")[0], self._option_string_actions
+            if name.startswith("--") and not any(option.startswith(name) for option in known):
+                self.error(f"{name} is not an option here; {suggest(name, known)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """One of `choices`, where argparse itself only lists them."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"{value!r} is not known; {suggest(value, map(str, action.choices))}")
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
@@ -34,7 +59,12 @@ def add(
     parser.set_defaults(command=command)
     if config:
         parser.add_argument(
-            "-c", "--config", metavar="FILE", type=Path, default=Path("config.yaml"), help="default: config.yaml"
+            "-c",
+            "--config",
+            metavar="FILE",
+            type=Path,
+            default=Path("config.yaml"),
+            help="the configuration; default: config.yaml",
         )
     return parser
 

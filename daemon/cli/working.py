@@ -27,7 +27,9 @@ def add_commands(commands: Commands) -> None:
     apply.add_argument("-o", "--output", metavar="OUT", required=True, help="a file, or a folder for several")
 
     export = add(commands, "export", _export, "write the ONNX files and a parity report", config=True)
-    export.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("exported"), help="default: exported")
+    export.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, default=Path("exported"), help="a folder; default: exported"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -8,7 +8,10 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from daemon.config.types import (
+    CHECKPOINT,
     FORMS,
+    HANG,
+    IDLE,
     MAX_WORKERS,
     Checkpoint,
     Hang,
@@ -23,6 +26,7 @@ from daemon.config.types import (
     Workers,
     form_of,
 )
+from daemon.config.values import MEMORY, PICTURE_SIZE
 from daemon.model import Conditions, EncodeOptions, RuntimeOptions, SourceAction, SourcePolicy, TaskOptions
 from kernels.chain import Fault as StepFault
 
@@ -42,14 +46,21 @@ class RuntimeShape(Shape):
     """`runtime:`"""
 
     device: Literal["auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx"] = Field(
-        default="auto", description="What computes."
+        default="auto", description="what runs the graphs; `auto` takes the fastest that works here"
     )
-    memory: Memory = Field(default=_RUNTIME.memory, description="Bound on decoded pixels in flight, in bytes.")
+    memory: Memory = Field(
+        default=MEMORY.text(_RUNTIME.memory),
+        validate_default=True,
+        description="bound on the memory of pictures in flight; one that is larger still goes through, alone",
+    )
     workers: Workers = Field(
-        default="auto", description="Decode and encode threads; auto: the cores this process may use."
+        default="auto",
+        description="threads that decode, run and encode; `auto` is the number of cores darkroom may use",
     )
     max_pixels: PictureSize = Field(
-        default=_RUNTIME.max_pixels, description="Pixels of one picture; larger ones are refused."
+        default=PICTURE_SIZE.text(_RUNTIME.max_pixels),
+        validate_default=True,
+        description="a picture whose header announces more pixels fails before anything is decoded",
     )
 
     def build(self) -> RuntimeOptions:
@@ -62,14 +73,33 @@ class RuntimeShape(Shape):
 class TasksShape(Shape):
     """`tasks:`"""
 
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="What PyTorch computes on.")
-    concurrency: Annotated[int, Field(ge=1, le=MAX_TASKS)] = Field(
-        default=_TASKS.concurrency, description="Tasks at a time, each in a process of its own."
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="what PyTorch computes on; `auto` takes a CUDA card if there is one"
     )
-    memory: Memory | None = Field(default=None, description="Bound on the data of one task's process, in bytes.")
-    checkpoint: Checkpoint = Field(default=_TASKS.checkpoint, description="How often a running task is saved.")
-    idle: Idle = Field(default=_TASKS.idle, description="How long a process without work is kept.")
-    hang: Hang = Field(default=_TASKS.hang, description="A task that makes no step for so long is ended.")
+    concurrency: Annotated[int, Field(ge=1, le=MAX_TASKS)] = Field(
+        default=_TASKS.concurrency,
+        description="tasks at a time, each in a worker of its own; on the processor they share its cores",
+    )
+    memory: Memory | None = Field(
+        default=None,
+        description="bound on the data of one worker; a task that would need more runs out of memory, the machine"
+        " does not",
+    )
+    checkpoint: Checkpoint = Field(
+        default=CHECKPOINT.text(_TASKS.checkpoint),
+        validate_default=True,
+        description="how often a running task is saved; less often if saving takes more than a fiftieth of the time",
+    )
+    idle: Idle = Field(
+        default=IDLE.text(_TASKS.idle),
+        validate_default=True,
+        description="a worker without work ends after this, and gives its memory back",
+    )
+    hang: Hang = Field(
+        default=HANG.text(_TASKS.hang),
+        validate_default=True,
+        description="a task that makes no step and gives no other sign for so long is ended and tried again",
+    )
 
     def build(self) -> TaskOptions:
         """The frozen value."""
@@ -79,11 +109,11 @@ class TasksShape(Shape):
 class WhenShape(Shape):
     """`when:` of a rule; widths and heights in pixels."""
 
-    min_width: Pixels | None = None
-    min_height: Pixels | None = None
-    max_width: Pixels | None = None
-    max_height: Pixels | None = None
-    color: bool | None = Field(default=None, description="true: colour pictures only; false: grey ones only.")
+    min_width: Pixels | None = Field(default=None, description="the picture has at least this many pixels across")
+    min_height: Pixels | None = Field(default=None, description="the picture has at least this many pixels down")
+    max_width: Pixels | None = Field(default=None, description="the picture has at most this many pixels across")
+    max_height: Pixels | None = Field(default=None, description="the picture has at most this many pixels down")
+    color: bool | None = Field(default=None, description="`true`: the picture is in colour; `false`: it is gray")
 
     @model_validator(mode="after")
     def _some_picture_fits(self) -> Self:
@@ -104,9 +134,12 @@ class WhenShape(Shape):
 class EncodeShape(Shape):
     """`encode:` of a rule."""
 
-    jpeg_quality: Percent = _ENCODE.jpeg_quality
-    webp_quality: Percent = _ENCODE.webp_quality
-    webp_lossless: bool = _ENCODE.webp_lossless
+    jpeg_quality: Percent = Field(default=_ENCODE.jpeg_quality, description="quality of JPEG outputs")
+    webp_quality: Percent = Field(default=_ENCODE.webp_quality, description="quality of lossy WebP outputs")
+    webp_lossless: bool = Field(
+        default=_ENCODE.webp_lossless,
+        description="write every WebP without loss; with `false`, a lossless source still gives a lossless output",
+    )
 
     def build(self) -> EncodeOptions:
         """The frozen value."""
@@ -116,13 +149,15 @@ class EncodeShape(Shape):
 class MoveShape(Shape):
     """`move:` of `source:`"""
 
-    to: PathTemplate = Field(examples=["originals/{dir}/{name}"], description="Where the source goes.")
+    to: PathTemplate = Field(examples=["originals/{dir}/{name}"], description="where the source goes")
 
 
 class SourceShape(Shape):
     """`source:` written as a mapping."""
 
-    move: MoveShape = Field(examples=['{to: "originals/{dir}/{name}"}'])
+    move: MoveShape = Field(
+        examples=['{to: "originals/{dir}/{name}"}'], description="move the source once its output is durable"
+    )
 
 
 Source: TypeAlias = Annotated[

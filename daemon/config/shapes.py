@@ -32,35 +32,65 @@ from kernels.spec import operators
 
 
 class RuleShape(Shape):
-    """One of `rules:`"""
+    """One rule: which pictures are taken, what is done with them, where the results go."""
 
-    name: Name = Field(examples=["mosaic"])
-    watch: Watch = Field(examples=["inbox/mosaic"], description="One folder or a list of them.")
-    recursive: bool = Field(default=True, description="Whether pictures in subfolders are taken too.")
-    match: Annotated[list[Text], Field(min_length=1)] = Field(
-        default=list(DEFAULT_MATCH), description="File name patterns."
+    name: Name = Field(examples=["mosaic"], description="shown by `darkroom status`, stands for `{rule}` in templates")
+    watch: Watch = Field(
+        examples=["inbox/mosaic"],
+        json_schema_extra={"$comment": "a path, or a list of paths"},
+        description="where pictures are taken from; no folder twice, none in `state_dir`",
     )
-    when: WhenShape = Field(default=WhenShape(), description="Conditions on the decoded picture; others are skipped.")
-    steps: Steps = Field(examples=["[grayscale]"])
+    recursive: bool = Field(default=True, description="whether pictures in subfolders are taken too")
+    match: Annotated[list[Text], Field(min_length=1)] = Field(
+        default=list(DEFAULT_MATCH),
+        json_schema_extra={"$comment": "a list, at least one"},
+        description="file name patterns; a file that matches one of them is taken",
+    )
+    when: WhenShape = Field(
+        default=WhenShape(), description="conditions on the picture; one that does not meet them is `skipped`"
+    )
+    steps: Steps = Field(
+        examples=["[grayscale]"], description="what is done, in this order; which steps there are: docs/operators.md"
+    )
     inputs: Inputs = Field(
         default=(),
         validate_default=True,
-        json_schema_extra={"default": {}},
-        description="For a task of several pictures: a pattern or a file for each role.",
+        description="for a task of several pictures: a pattern or a file for each role; such a task needs it",
     )
-    report: Folder | None = Field(default=None, description="Folder of the report of a rule that measures.")
+    report: Folder | None = Field(
+        default=None,
+        description="folder of the report of a rule that measures, docs/study.md: `report.html`, `report.csv`,"
+        " `report.json`; none that another rule has",
+    )
     output: PathTemplate | None = Field(
         default=None,
         validate_default=True,
         examples=["outbox/{dir}/{stem}.{ext}"],
-        description="Where the result goes; a rule with a report may do without.",
+        description="where the result goes; required, but in a rule with a `report`",
     )
-    encode: EncodeShape = EncodeShape()
-    on_conflict: Literal["overwrite", "rename", "skip"] = "overwrite"
-    source: Source = Field(default="keep", description="What becomes of the picture once its output is durable.")
-    retries: Annotated[int, Field(ge=0, le=100)] = Field(default=3, description="For faults that may pass.")
-    preview: Preview | None = Field(default=None, description="How often a running task shows its picture.")
-    trace: bool = Field(default=False, description="Write a task's losses beside its output.")
+    encode: EncodeShape = Field(default=EncodeShape(), description="how the result is encoded")
+    on_conflict: Literal["overwrite", "rename", "skip"] = Field(
+        default="overwrite",
+        description="when the output exists and is not what darkroom last wrote there from this source",
+    )
+    source: Source = Field(
+        default="keep",
+        json_schema_extra={"$comment": "`keep`, `delete`, `move: {to: …}`"},
+        description="what becomes of the source once its output is durable",
+    )
+    retries: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=3, description="how often a fault that may pass is tried again; a broken picture never is"
+    )
+    preview: Preview | None = Field(
+        default=None,
+        description="how often a running task shows its picture as `{stem of the output}.preview.jpg`; it goes away"
+        " when the task ends",
+    )
+    trace: bool = Field(
+        default=False,
+        description="whether a task leaves beside its output how the losses fell: `NAME.trace.json`, and a plot,"
+        " `NAME.trace.svg`",
+    )
 
     @field_validator("preview", "trace")
     @classmethod
@@ -140,17 +170,29 @@ class RuleShape(Shape):
 
 
 class ConfigShape(Shape):
-    """config.yaml"""
+    """config.yaml: what darkroom does with which pictures."""
 
-    version: Annotated[int, Field(ge=1, le=1)] = Field(examples=[1], description="Version of this format.")
+    version: Annotated[int, Field(ge=1, le=1)] = Field(examples=[1], description="the version of this format")
     state_dir: Folder = Field(
-        default=DEFAULT_STATE_DIR, validate_default=True, description="Ledger and compiled graphs."
+        default=DEFAULT_STATE_DIR,
+        validate_default=True,
+        description="darkroom's own folder: the ledger of all jobs, compiled graphs, open tasks",
     )
-    runtime: RuntimeShape = RuntimeShape()
-    tasks: TasksShape = TasksShape()
-    settle: Settle = Field(default=0.5, description="How long a file must be still before it is taken.")
-    rescan: Rescan = Field(default=300.0, description="How often every watched folder is scanned in full.")
-    rules: Annotated[list[RuleShape], Field(min_length=1)] = Field(examples=["[{name: mosaic, ...}]"])
+    runtime: RuntimeShape = Field(default=RuntimeShape(), description="the machine's share: device, memory, threads")
+    tasks: TasksShape = Field(default=TasksShape(), description="how tasks are run, see docs/tasks.md")
+    settle: Settle = Field(
+        default="500ms",
+        validate_default=True,
+        description="a file is taken when it has been still this long; when exactly: docs/watching.md",
+    )
+    rescan: Rescan = Field(
+        default="5m", validate_default=True, description="every watched folder is scanned in full this often"
+    )
+    rules: Annotated[list[RuleShape], Field(min_length=1)] = Field(
+        examples=["[{name: mosaic, ...}]"],
+        json_schema_extra={"$comment": "a list, at least one"},
+        description="what is done with which pictures",
+    )
 
 
 def _keep_apart(template: Template, info: ValidationInfo, problem: str, where: tuple[str, ...] = ()) -> None:

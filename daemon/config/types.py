@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag,
 from daemon.config.values import MEMORY, PICTURE_SIZE, duration
 from daemon.model import Input
 from daemon.patterns import KEY, Pattern, check_fixed
-from daemon.template import Template
+from daemon.template import FIELDS, Template
 from daemon.unfit import UnfitError, absolute
 from kernels.chain import Chain, ChainError, parse_chain
 from kernels.chain import Fault as StepFault
@@ -114,11 +114,21 @@ def form_of(raw: object) -> str:
     return FORMS[0] if isinstance(raw, str) else FORMS[1]
 
 
+_PATH = {"type": "string", "minLength": 1, "$comment": "a path"}
+_FIELDS = "|".join(FIELDS)
+TEMPLATE = {
+    "type": "string",
+    "pattern": rf"^([^{{}}]|\{{\{{|\}}\}}|\{{({_FIELDS})\}})+$",
+    "$comment": "a template",
+    "patternErrorMessage": f"Only these can stand in braces: {', '.join(FIELDS)}; {{{{ and }}}} are braces.",
+}
+_NAME = "1 to 100 of letters, digits, `_`, `.` and `-`, with a letter or digit first; unique"
+
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Percent: TypeAlias = Annotated[int, Field(ge=1, le=100)]
 Pixels: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
-Folder: TypeAlias = Annotated[Path, BeforeValidator(_path, json_schema_input_type=str)]
-PathTemplate: TypeAlias = Annotated[Template, PlainValidator(_template, json_schema_input_type=str)]
+Folder: TypeAlias = Annotated[Path, BeforeValidator(_path), WithJsonSchema(_PATH)]
+PathTemplate: TypeAlias = Annotated[Template, PlainValidator(_template), WithJsonSchema(TEMPLATE)]
 Memory: TypeAlias = Annotated[int, BeforeValidator(MEMORY.parse_whole), WithJsonSchema(MEMORY.schema)]
 PictureSize: TypeAlias = Annotated[int, BeforeValidator(PICTURE_SIZE.parse_whole), WithJsonSchema(PICTURE_SIZE.schema)]
 Settle: TypeAlias = Annotated[float, BeforeValidator(SETTLE.parse), WithJsonSchema(SETTLE.schema)]
@@ -135,7 +145,9 @@ Watch: TypeAlias = Annotated[
     Annotated[Folder, Tag(FORMS[0])] | Annotated[list[Folder], Field(min_length=1), Tag(FORMS[1])],
     Discriminator(form_of),
 ]
-Name: TypeAlias = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+Name: TypeAlias = Annotated[
+    str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100, json_schema_extra={"$comment": _NAME})
+]
 Steps: TypeAlias = Annotated[Chain, PlainValidator(_steps, json_schema_input_type=list[Any])]
 Inputs: TypeAlias = Annotated[tuple[Input, ...], PlainValidator(_inputs, json_schema_input_type=dict[str, str])]
 SourceWord: TypeAlias = Annotated[str, BeforeValidator(_kept), WithJsonSchema({"enum": ["keep", "delete"]})]

@@ -49,9 +49,27 @@ class Quantity:
 
     @property
     def schema(self) -> dict[str, object]:
-        """What JSON Schema can say about it."""
-        text: dict[str, object] = {"type": "string", "pattern": f"^{self.pattern}$"}
-        return {"anyOf": [text, {"type": "integer", "minimum": 1}]} if self.bare else text
+        """What JSON Schema can say about it. The bounds of text it cannot: they stand in words, in the comment."""
+        text: dict[str, object] = {
+            "type": "string",
+            "pattern": f"^{self.pattern}$",
+            "patternErrorMessage": f"This is not a {self.noun}: write {self.example}.",
+        }
+        words: dict[str, object] = {
+            "examples": self.example.split(" or "),
+            "$comment": f"`{self.low}` to `{self.high}`",
+        }
+        if self.bare:
+            low, high = self.parse_whole(self.low), self.parse_whole(self.high)
+            return {"anyOf": [text, {"type": "integer", "minimum": low, "maximum": high}], **words}
+        return {"anyOf": [text, {"const": 0}], **words} if self.low == 0 else text | words
+
+    def text(self, value: float) -> str:
+        """A value, but not 0, in the largest unit that it is a whole number of: 300 seconds are `5m`."""
+        counts = {unit: round(value / size, 9) for unit, size in self.units.items()}
+        whole = {unit: round(count) for unit, count in counts.items() if count >= 1 and count == int(count)}
+        unit = max(whole, key=self.units.__getitem__)
+        return f"{whole[unit]}{unit}"
 
     def _number(self, raw: object) -> float | None:
         if isinstance(raw, int) and not isinstance(raw, bool):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from daemon.config import load_config
-from daemon.config.shapes import ConfigShape
 from daemon.errors import ConfigError
 from daemon.model import Rule
 from daemon.patterns import Pattern
@@ -75,11 +74,6 @@ def test_where_files_are_moved_to_they_have_their_own_names(tmp_path: Path) -> N
     for to in ("done/{dir}/{name}", "done/{key}/{stem}.{ext}"):
         rule = loaded(tmp_path, text(more=f'source: {{move: {{to: "{to}"}}}}'))
         assert rule.source.to is not None and rule.source.to.text == to
-
-
-def test_the_json_schema_tells_of_it() -> None:
-    shape = ConfigShape.model_json_schema()["$defs"]["RuleShape"]["properties"]["inputs"]
-    assert (shape["type"], shape["additionalProperties"], shape["default"]) == ("object", {"type": "string"}, {})
 
 
 INPUTS_FAULTS = {

@@ -190,7 +190,8 @@ def test_jobs(worked: Box) -> None:
     assert [job["id"] for job in worked.jobs("--state", "failed")] == [2]
     assert [job["id"] for job in worked.jobs("--limit", "2")] == [3, 2]
     assert len(worked.jobs("--rule", "mosaic")) == 3 and worked.jobs("--state", "waiting") == []
-    assert "no rule is called 'other'; there are mosaic" in refused(worked, "jobs", "--rule", "other")
+    assert "no rule is called 'other'; known: mosaic" in refused(worked, "jobs", "--rule", "other")
+    assert "did you mean mosaic? known: mosaic" in refused(worked, "jobs", "--rule", "mosiac")
     expected = {"id", "rule", "state", "reason", "source", "output", "attempts", "device", "created", "updated"}
     assert set(worked.jobs()[0]) >= expected
     lines = worked.darkroom("jobs").stdout.splitlines()

@@ -1,0 +1,42 @@
+"""The commands that tell other programs what there is to write: schema (for editors), completion (for shells)."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+from pathlib import Path
+
+from daemon.cli.words import OK, Commands, add, as_json
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def add_commands(commands: Commands) -> None:
+    """Add them."""
+    schema = add(commands, "schema", _schema, "the JSON Schema of config.yaml, for editors")
+    schema.add_argument("-o", "--output", metavar="FILE", type=Path, help="a file to write it to; default: print it")
+
+    completion = add(commands, "completion", _completion, "a script that completes commands and options in a shell")
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+
+
+def _schema(options: argparse.Namespace) -> int:
+    gc.disable()  # while modules load, every search for cycles is in vain
+    from daemon.config.schema import editor_schema
+
+    text = as_json(editor_schema())
+    if options.output is None:
+        print(text)
+    else:
+        options.output.write_text(f"{text}\n", encoding="utf-8")
+        print(f"wrote {options.output}; put this line first in config.yaml:")
+        print(f"# yaml-language-server: $schema={options.output}")
+    return OK
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from daemon.cli import parser
+    from daemon.cli.completion import script
+
+    print(script(parser(), options.shell))
+    return OK
