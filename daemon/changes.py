@@ -28,6 +28,9 @@ def changes(before: Config, after: Config, renamed: Mapping[str, str]) -> Iterat
     for key in ("settle", "rescan"):
         if getattr(before, key) != getattr(after, key):
             yield f"{key}: {getattr(before, key):g} s → {getattr(after, key):g} s"
+    for key in ("level", "format"):
+        if (was := getattr(before.log, key)) != (now := getattr(after.log, key)):
+            yield f"log.{key}: {was} → {now}"
 
 
 def held_back(in_force: Config, read: Config) -> list[str]:

@@ -1,12 +1,14 @@
-"""What `darkroom run` shows: lines for a journal, or lines and a progress bar on a terminal."""
+"""What `darkroom run` shows: lines of a journal, or lines and a progress bar on a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
+from daemon.journal import Event, Journal
+from daemon.model import LogFormat, LogOptions
 from daemon.tasks.view import TaskView, duration
 
 TELL_ONE = 2.0
@@ -16,26 +18,28 @@ TELL_TASKS = 60.0
 
 
 class Display(Protocol):
-    """Where lines and numbers go."""
+    """Where events and numbers go. `each_job`: whether every finished job is worth an event, however many there are."""
 
-    def line(self, text: str) -> None: ...
+    each_job: bool
+
+    def tell(self, event: Event) -> None: ...
     def progress(self, finished: int, open_jobs: int, rate: float) -> None: ...
     def tasks(self, running: Sequence[TaskView]) -> None: ...
     def close(self) -> None: ...
 
 
 class Plain:
-    """One line an event, flushed at once: for journals, files and pipes."""
+    """One line an event: for journals, files and pipes."""
 
-    def __init__(self) -> None:
+    each_job = True
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._told: dict[int, float] = {}
 
-    def line(self, text: str) -> None:
-        """Print a line; a reader that went away, or a full disk behind it, must not end the work."""
-        try:
-            print(text.encode(errors="backslashreplace").decode(), flush=True)
-        except OSError:
-            sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - for the rest of the process
+    def tell(self, event: Event) -> None:
+        """Write a line."""
+        self._journal.write(event)
 
     def progress(self, finished: int, open_jobs: int, rate: float) -> None:
         """A journal gets lines, no bar."""
@@ -47,7 +51,8 @@ class Plain:
         for view in running:
             if view.step and now - self._told[view.job] >= TELL_TASKS:
                 self._told[view.job] = now
-                self.line(f"{view.rule}: {view.picture}: {view}")
+                fields = {"job": view.job, "rule": view.rule, "step": view.step, "steps": view.steps}
+                self.tell(Event(f"{view.rule}: {view.picture}: {view}", fields=fields))
 
     def close(self) -> None:
         """Nothing to undo."""
@@ -56,7 +61,9 @@ class Plain:
 class Live:
     """A terminal: the same lines, above a bar with backlog, pictures per second and time left."""
 
-    def __init__(self) -> None:
+    each_job = False
+
+    def __init__(self, journal: Journal) -> None:
         from rich.console import Console  # only a terminal pays for it
         from rich.markup import escape
         from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -66,11 +73,13 @@ class Live:
         self._task: TaskID = self._progress.add_task("darkroom", total=None, told="waiting for pictures")
         self._running: dict[int, TaskID] = {}
         self._escape = escape
+        self._journal = journal
         self._progress.start()
 
-    def line(self, text: str) -> None:
+    def tell(self, event: Event) -> None:
         """Print a line above the bar."""
-        self._progress.console.print(text.encode(errors="backslashreplace").decode(), markup=False)
+        if self._journal.wants(event.level):
+            self._progress.console.print(event.text.encode(errors="backslashreplace").decode(), markup=False)
 
     def progress(self, finished: int, open_jobs: int, rate: float) -> None:
         """Move the bar."""
@@ -154,6 +163,8 @@ def make_bar() -> Bar:
     return LiveBar() if sys.stderr.isatty() else Bar()
 
 
-def make_display() -> Display:
-    """The display that fits standard output."""
-    return Live() if sys.stdout.isatty() else Plain()
+def make_display(options: Callable[[], LogOptions]) -> Display:
+    """The display that fits standard output: lines of JSON go to a terminal without a bar, too."""
+    journal = Journal(options)
+    live = sys.stdout.isatty() and options().format is LogFormat.TEXT
+    return Live(journal) if live else Plain(journal)

@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from daemon import config_receipt, folders
 from daemon.changes import changes, held_back
 from daemon.config import load_config
 from daemon.control import NoAnswerError
 from daemon.errors import ConfigError
+from daemon.journal import Level
 from daemon.model import Config, Fingerprint
 from daemon.rulebook import Rulebook
 from daemon.scan import being_written, fingerprint_of
@@ -36,6 +37,12 @@ _Version: TypeAlias = Fingerprint | None
 NEVER = Fingerprint(-1, -1, -1)
 
 
+class Tell(Protocol):
+    """Tells the user something, of some importance."""
+
+    def __call__(self, text: str, level: Level = Level.INFO) -> None: ...
+
+
 class Edits:
     """`look` is called by the daemon's loop all the time. `adopt` puts a configuration in force, elsewhere and soon."""
 
@@ -44,7 +51,7 @@ class Edits:
         rulebook: Rulebook,
         *,
         adopt: Callable[[Config, Callable[[Mapping[str, str]], None]], None],
-        tell: Callable[[str], None],
+        tell: Tell,
         reloading: Callable[[bool], None] = lambda begun: None,
     ) -> None:
         self._path = rulebook.config.path
@@ -133,8 +140,9 @@ class Edits:
             self.faults = faults
             config_receipt.write(self._rulebook.config, faults, self._tell)
             for fault in faults:
-                self._tell(fault)
-            self._tell(f"{self._path}: not in force, because of {_faults(len(faults))}; the rules from before stay")
+                self._tell(fault, Level.ERROR)
+            text = f"{self._path}: not in force, because of {_faults(len(faults))}; the rules from before stay"
+            self._tell(text, Level.ERROR)
         self._reply()
 
     def _accept(self, config: Config) -> None:

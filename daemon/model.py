@@ -193,6 +193,21 @@ class TaskOptions:
     hang: float = 600.0
 
 
+class LogFormat(enum.StrEnum):
+    """How a line of the journal is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """`log:` of config.yaml: events from this `level` on are told, in lines of this format."""
+
+    level: str = "info"
+    format: LogFormat = LogFormat.TEXT
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The whole of config.yaml. Durations are seconds."""
@@ -204,6 +219,7 @@ class Config:
     settle: float = 0.5
     rescan: float = 300.0
     tasks: TaskOptions = field(default_factory=TaskOptions)
+    log: LogOptions = field(default_factory=LogOptions)
 
     def rules_by_name(self) -> Mapping[str, Rule]:
         """Rules keyed by their name; names are unique once parsed."""

@@ -184,7 +184,9 @@ class Pipeline:
         graph = works[0].recipe.graph
         assert graph is not None
         try:
+            began = time.perf_counter()
             ran = self._runtime.run(graph, pictures)
+            _tell_batch(works, ran.device, time.perf_counter() - began)
         except Exception as error:  # noqa: BLE001 - neighbours must not suffer
             if len(works) == 1:
                 self._drop(works[0], error)
@@ -254,3 +256,13 @@ class Pipeline:
         work.data = work.decoded = work.result = work.finding = None
         if charged:
             self._budget.release(charged)
+
+
+def _tell_batch(works: Sequence[Work], device: str, seconds: float) -> None:
+    first = works[0].decoded
+    assert first is not None
+    height, width = first.pixels.shape[:2]
+    rules = sorted({work.rule.name for work in works})
+    text = f"{', '.join(rules)}: a batch of {len(works)}, {width}×{height}, {1000 * seconds:.1f} ms on the {device}"
+    fields = {"event": "batch", "rules": rules, "pictures": len(works), "width": width, "height": height}
+    log.debug("%s", text, extra={"fields": fields | {"seconds": round(seconds, 6), "device": device}})

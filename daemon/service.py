@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import FrameType
 
 from daemon import folders, partners
@@ -16,16 +18,17 @@ from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
 from daemon.announcement import announcement
 from daemon.complaints import Complaints
 from daemon.control import Answer, Control
-from daemon.display import Display
+from daemon.display import Display, make_display
 from daemon.edits import Edits
 from daemon.errors import DarkroomError
 from daemon.graphs import Graphs
 from daemon.grouping import look_again
 from daemon.intake import Intake
+from daemon.journal import Event, Level, Records
 from daemon.ledger import Ledger, Move
 from daemon.live_status import LiveStatus
 from daemon.lock import DaemonLock
-from daemon.model import Config, Job, State, unfinished
+from daemon.model import Config, Job, LogOptions, State, unfinished
 from daemon.patience import GIVE_UP, Patience
 from daemon.pipeline import Pipeline
 from daemon.reporter import Reporter
@@ -49,13 +52,16 @@ REST_AFTER = 2.0
 class Service:
     """One daemon on one `state_dir`. Raises DarkroomError when it cannot start."""
 
-    def __init__(self, config: Config, display: Display, *, once: bool) -> None:
+    def __init__(self, config: Config, *, once: bool, debug: bool = False) -> None:
         self._config = config
-        self._display = display
+        self._rulebook = Rulebook(config)
+        self._debug = debug
+        self._display = display = make_display(self._log_options)
+        _log_into(display)
         self._once = once
         self._stop = threading.Event()
         self._signals = 0
-        self._complain = Complaints(display.line)
+        self._complain = Complaints(lambda text: display.tell(Event(text, Level.WARNING)))
         self._left = 0
         self._building = False
         self._shown = 0.0
@@ -65,7 +71,6 @@ class Service:
         self._fatal: Sequence[BaseException] = ()
         self._tally = Tally()
         self._started = time.time()
-        self._rulebook = Rulebook(config)
         folders.make_folder(config.state_dir)
         self._lock = DaemonLock(config.state_dir)
         self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._patience)
@@ -100,7 +105,7 @@ class Service:
             complain=self._complain,
         )
         self._threads = Threads()
-        self._edits = Edits(self._rulebook, adopt=self._adopt, tell=display.line)
+        self._edits = Edits(self._rulebook, adopt=self._adopt, tell=self._tell)
         self._status = LiveStatus(
             self._rulebook, self._runtime, self._graphs, self._pipeline, self._host, self._tally, self._edits
         )
@@ -130,7 +135,7 @@ class Service:
         if self._fatal:
             raise DarkroomError(f"internal error ({self._fatal[0]!r}); nothing is lost, start darkroom again")
         if not clean:
-            self._display.line("stopped while a picture was being worked on; it is taken up again at the next start")
+            self._tell("stopped while a picture was being worked on; it is taken up again at the next start")
         if not clean or self._building:
             status = self._exit_status()
             sys.stdout.flush()
@@ -141,9 +146,9 @@ class Service:
         folders.prepare(self._config.rules, self._complain)
         finished, handed_back = self._pipeline.publisher.recover()
         for old, new in self._intake.adopt_in_ledger(self._config).items():
-            self._display.line(f"rule {old} is now called {new}, and its jobs go with it")
+            self._tell(f"rule {old} is now called {new}, and its jobs go with it")
         if finished or handed_back:
-            self._display.line(f"after the last end: {finished} outputs recorded, {handed_back} jobs taken up again")
+            self._tell(f"after the last end: {finished} outputs recorded, {handed_back} jobs taken up again")
         self._graphs.find()
         if not self._once:
             self._intake.arm()
@@ -156,8 +161,8 @@ class Service:
         self._pipeline.start()
         self._host.start()
         for line in announcement(self._config, self._runtime, self._graphs):
-            self._display.line(line)
-        self._display.line("ready" if self._once else "ready; Ctrl-C stops it")
+            self._tell(line)
+        self._tell("ready" if self._once else "ready; Ctrl-C stops it")
 
     def _loop(self) -> None:
         while not self._stop.wait(TICK_ONCE if self._once else TICK) and not self._failures():
@@ -190,9 +195,9 @@ class Service:
             waiting = partners.waiting(self._ledger, self._rulebook.config.rules)
         self._display.close()
         if self._once and waiting[0]:
-            self._display.line(waiting[1])
+            self._tell(waiting[1])
         if self._signals:
-            self._display.line(f"stopped; {self._left:,} pictures wait for the next start" if self._left else "stopped")
+            self._tell(f"stopped; {self._left:,} pictures wait for the next start" if self._left else "stopped")
         if clean and self._threads.join(0):
             self._ledger.close()
         self._control.close()
@@ -212,9 +217,9 @@ class Service:
         if not self._once:
             return 0
         if self._patience.gave_up:
-            self._display.line("gave up on the ledger; nothing is lost, start darkroom again when its disk is well")
+            self._tell("gave up on the ledger; nothing is lost, start darkroom again when its disk is well")
         elif self._left and not self._signals:
-            self._display.line(f"{self._left} pictures are left waiting; `darkroom jobs` says for what")
+            self._tell(f"{self._left} pictures are left waiting; `darkroom jobs` says for what")
         unwell = self._patience.gave_up or self._left or not self._reported
         return 1 if self._tally.counts[State.FAILED] or unwell else 0
 
@@ -225,8 +230,8 @@ class Service:
         busy = self._pipeline.in_flight and time.monotonic() - self._shown < TELL_EVERY
         if not busy:
             self._shown = time.monotonic()
-            for line in self._tally.lines():
-                self._display.line(line)
+            for event in self._tally.events(each=self._display.each_job):
+                self._display.tell(event)
         finished = sum(self._tally.counts[s] for s in (State.DONE, State.FAILED, State.SKIPPED))
         self._display.progress(finished, self._open_jobs(), self._tally.rate())
         self._display.tasks(self._host.running())
@@ -264,6 +269,13 @@ class Service:
             return max(0, self._open_in(self._ledger.counts()))
         except DarkroomError:
             return self._pipeline.in_flight
+
+    def _log_options(self) -> LogOptions:
+        options = self._rulebook.config.log
+        return replace(options, level="debug") if self._debug else options
+
+    def _tell(self, text: str, level: Level = Level.INFO) -> None:
+        self._display.tell(Event(text, level))
 
     # -- what others call ----------------------------------------------------------------------------------------
 
@@ -306,3 +318,11 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def _log_into(display: Display) -> None:
+    """Have what the stages log told as everything else is."""
+    log = logging.getLogger("darkroom")
+    log.handlers = [Records(display.tell)]
+    log.propagate = False
+    log.setLevel(logging.DEBUG)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from typing import Any
 
+from daemon.journal import Event, Level
 from daemon.ledger import Move
 from daemon.model import Job, State
 
@@ -15,6 +17,9 @@ TOLD_ALONE = 5
 """Finished pictures between two looks that still get a line each; more are told together."""
 
 
+_LEVELS = {State.FAILED: Level.ERROR, State.WAITING: Level.WARNING}
+
+
 class Tally:
     """Notes every job that ends; gives back numbers and lines."""
 
@@ -22,7 +27,7 @@ class Tally:
         self._lock = threading.Lock()
         self._times: deque[tuple[float, int]] = deque()
         self._done: list[tuple[Job, Move]] = []
-        self._lines: list[str] = []
+        self._events: list[Event] = []
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
         self.progressed = time.monotonic()
         """When a job last got on, or is to be tried again: waiting for that is no standstill."""
@@ -37,20 +42,22 @@ class Tally:
             if move.to is State.DONE:
                 self._done.append((job, move))
             elif move.to in (State.FAILED, State.SKIPPED) or move.attempts is not None:
-                self._lines.append(f"{job.rule}: {job.relative}: {move.to.value}: {move.reason}")
+                text = f"{job.rule}: {job.relative}: {move.to.value}: {move.reason}"
+                self._events.append(Event(text, _LEVELS.get(move.to, Level.INFO), _fields(job, move)))
 
-    def lines(self) -> list[str]:
-        """What happened since the last look, as lines for the journal."""
+    def events(self, *, each: bool) -> list[Event]:
+        """What happened since the last look. `each`: an event for every job, also where many were done."""
         with self._lock:
             done, self._done = self._done, []
-            lines, self._lines = self._lines, []
+            events, self._events = self._events, []
             self._times.append((time.monotonic(), len(done)))
-        if len(done) <= TOLD_ALONE:
-            return [f"{job.rule}: {job.relative} → {move.output or move.reason}" for job, move in done] + lines
+        if each or len(done) <= TOLD_ALONE:
+            return [_done(job, move) for job, move in done] + events
         by_rule = dict[str, int]()
         for job, _ in done:
             by_rule[job.rule] = by_rule.get(job.rule, 0) + 1
-        return [f"{rule}: {number} pictures done ({self.rate():.0f}/s)" for rule, number in by_rule.items()] + lines
+        rate = f"({self.rate():.0f}/s)"
+        return [Event(f"{rule}: {number} pictures done {rate}") for rule, number in by_rule.items()] + events
 
     def rate(self) -> float:
         """Pictures done per second, over the last seconds in which there was work."""
@@ -61,3 +68,23 @@ class Tally:
             if len(self._times) < 2:
                 return 0.0
             return sum(number for _, number in list(self._times)[1:]) / max(1e-6, now - self._times[0][0])
+
+
+def _done(job: Job, move: Move) -> Event:
+    return Event(f"{job.rule}: {job.relative} → {move.output or move.reason}", fields=_fields(job, move))
+
+
+def _fields(job: Job, move: Move) -> dict[str, Any]:
+    """A job that ended, for programs."""
+    told = {
+        "event": "job",
+        "job": job.id,
+        "rule": job.rule,
+        "picture": job.path,
+        "state": move.to.value,
+        "reason": move.reason,
+        "output": move.output,
+        "device": move.device,
+        "seconds": round(time.time() - job.created, 3),
+    }
+    return {name: value for name, value in told.items() if value is not None}

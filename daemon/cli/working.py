@@ -35,10 +35,9 @@ def add_commands(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     gc.disable()  # while modules load, every search for cycles is in vain; the service turns it on again
     from daemon.config import load_config
-    from daemon.display import make_display
     from daemon.service import Service
 
-    status = Service(load_config(options.config), make_display(), once=options.once).run()
+    status = Service(load_config(options.config), once=options.once, debug=options.debug).run()
     sys.stdout.flush()
     return status
 

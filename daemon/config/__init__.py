@@ -157,4 +157,5 @@ def _build(shape: ConfigShape, path: Path) -> Config:
         settle=shape.settle,
         rescan=shape.rescan,
         tasks=shape.tasks.build(),
+        log=shape.log.build(),
     )

@@ -27,7 +27,16 @@ from daemon.config.types import (
     form_of,
 )
 from daemon.config.values import MEMORY, PICTURE_SIZE
-from daemon.model import Conditions, EncodeOptions, RuntimeOptions, SourceAction, SourcePolicy, TaskOptions
+from daemon.model import (
+    Conditions,
+    EncodeOptions,
+    LogFormat,
+    LogOptions,
+    RuntimeOptions,
+    SourceAction,
+    SourcePolicy,
+    TaskOptions,
+)
 from kernels.chain import Fault as StepFault
 
 _RUNTIME = RuntimeOptions()
@@ -104,6 +113,21 @@ class TasksShape(Shape):
     def build(self) -> TaskOptions:
         """The frozen value."""
         return TaskOptions(**(self.model_dump() | {"memory": self.memory or 0}))
+
+
+class LogShape(Shape):
+    """`log:`"""
+
+    level: Literal["error", "warning", "info", "debug"] = Field(
+        default="info", description="What is told: `info` has a line for each job, `debug` one for each batch too."
+    )
+    format: Literal["text", "json"] = Field(
+        default="text", description="Lines for people, or a JSON object in each line, for programs."
+    )
+
+    def build(self) -> LogOptions:
+        """The frozen value."""
+        return LogOptions(self.level, LogFormat(self.format))
 
 
 class WhenShape(Shape):

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from daemon.config import roles
-from daemon.config.parts import EncodeShape, RuntimeShape, Shape, Source, SourceShape, TasksShape, WhenShape, policy
+from daemon.config.parts import (
+    EncodeShape,
+    LogShape,
+    RuntimeShape,
+    Shape,
+    Source,
+    SourceShape,
+    TasksShape,
+    WhenShape,
+    policy,
+)
 from daemon.config.types import (
     DEFAULT_STATE_DIR,
     Folder,
@@ -180,6 +190,7 @@ class ConfigShape(Shape):
     )
     runtime: RuntimeShape = Field(default=RuntimeShape(), description="the machine's share: device, memory, threads")
     tasks: TasksShape = Field(default=TasksShape(), description="how tasks are run, see docs/tasks.md")
+    log: LogShape = Field(default=LogShape(), description="what the journal is told, and how")
     settle: Settle = Field(
         default="500ms",
         validate_default=True,

@@ -1,0 +1,91 @@
+"""Lines for a journal: one an event, as text or as JSON, with a level that the system's journal understands."""
+
+from __future__ import annotations
+
+import enum
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from daemon.model import LogFormat, LogOptions
+
+
+class Level(enum.IntEnum):
+    """How much an event matters: the priorities of syslog(3)."""
+
+    ERROR = 3
+    WARNING = 4
+    INFO = 6
+    DEBUG = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: in words, and for programs as `fields`."""
+
+    text: str
+    level: Level = Level.INFO
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Journal:
+    """Writes events to standard output, each flushed at once. `options` are asked for every event: they may change."""
+
+    def __init__(self, options: Callable[[], LogOptions]) -> None:
+        self._options = options
+        self._prefixed = _is_system_journal()
+
+    def wants(self, level: Level) -> bool:
+        """Whether events of this level are written."""
+        return level <= Level[self._options().level.upper()]
+
+    def write(self, event: Event) -> None:
+        """Write a line; a reader that went away, or a full disk behind it, must not end the work."""
+        if not self.wants(event.level):
+            return
+        try:
+            print("\n".join(self._lines(event)), flush=True)
+        except OSError:
+            sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - for the rest of the process
+
+    def _lines(self, event: Event) -> list[str]:
+        if self._options().format is LogFormat.JSON:
+            lines = [_as_json(event)]
+        else:
+            lines = event.text.encode(errors="backslashreplace").decode().split("\n")
+        return [f"<{event.level:d}>{line}" for line in lines] if self._prefixed else lines
+
+
+class Records(logging.Handler):
+    """What the stages tell through `logging` (internal errors, batches), as events with traceback and `fields`."""
+
+    def __init__(self, write: Callable[[Event], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass it on."""
+        level = next((each for each in Level if logging.getLevelName(record.levelno) == each.name), Level.INFO)
+        self._write(Event(self.format(record), level, getattr(record, "fields", {})))
+
+
+def _as_json(event: Event) -> str:
+    when = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
+    told = {"time": when, "level": event.level.name.lower(), "message": event.text, **event.fields}
+    return json.dumps(told)  # ASCII, so that a name that is not UTF-8 has its escapes too
+
+
+def _is_system_journal() -> bool:
+    """Whether standard output leads into systemd's journal, which takes a level before each line (sd-daemon(3))."""
+    named = os.environ.get("JOURNAL_STREAM", "")
+    try:
+        status = os.fstat(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return False
+    return named == f"{status.st_dev}:{status.st_ino}"
