@@ -23,7 +23,9 @@ from daemon.graphs import Graphs
 from daemon.grouping import look_again
 from daemon.intake import Intake
 from daemon.ledger import Ledger, Move
+from daemon.lifesigns import LifeSigns
 from daemon.model import Config, Job, State, unfinished
+from daemon.notify import Notifier
 from daemon.patience import GIVE_UP, Patience
 from daemon.pipeline import Pipeline
 from daemon.reporter import Reporter
@@ -40,6 +42,8 @@ STOP_WITHIN = 2.0
 TELL_EVERY = 1.0
 REPORT_WITHIN = 10.0
 """Seconds that a stop waits for a report that is being written."""
+INTAKE_WITHIN = 300.0
+"""Seconds without a round after which the search for files hangs: to watch a million folders takes minutes."""
 REST_AFTER = 2.0
 """Seconds without work after which memory is given back."""
 
@@ -63,6 +67,8 @@ class Service:
         self._fatal: Sequence[BaseException] = ()
         self._tally = Tally()
         self._started = time.time()
+        self._signs = LifeSigns(Notifier(self._complain), self._complain)
+        self._signs.starting("opening the ledger, proving the device")
         folders.make_folder(config.state_dir)
         self._lock = snapshot.DaemonLock(config.state_dir)
         self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._patience)
@@ -123,22 +129,26 @@ class Service:
         return self._exit_status()
 
     def _start(self) -> None:
+        self._signs.starting("trying the folders")
         folders.prepare(self._config.rules, self._complain)
+        self._signs.starting("finishing what was open")
         finished, handed_back = self._pipeline.publisher.recover()
         if finished or handed_back:
             self._display.line(f"after the last end: {finished} outputs recorded, {handed_back} jobs taken up again")
+        self._signs.starting("loading the graphs")
         self._graphs.find()
         if not self._once:
             self._intake.arm()
         self._threads.start("sweep", lambda: folders.sweep(self._config.rules, self._stop))
-        self._threads.start("intake", lambda: self._intake.run(self._stop))
+        self._threads.start("intake", lambda: self._intake.run(self._stop), within=INTAKE_WITHIN)
         self._threads.start("graphs", lambda: self._graphs.run(self._stop))
         self._threads.start("reports", lambda: self._reporter.run(self._stop))
         self._pipeline.start()
         self._host.start()
         for line in announcement(self._config, self._runtime, self._graphs):
             self._display.line(line)
-        self._display.line("ready" if self._once else "ready; Ctrl-C stops it")
+        self._signs.ready([self._threads, self._pipeline.threads, self._host.threads])
+        self._display.line("ready" if self._once or self._signs.watched else "ready; Ctrl-C stops it")
 
     def _loop(self) -> None:
         published = 0.0
@@ -150,6 +160,7 @@ class Service:
             if self._once and self._finished():
                 return
             self._rest_if_idle()
+            self._signs.tick(self._status_line)
         self._fatal = self._failures()
 
     def _failures(self) -> list[BaseException]:
@@ -157,6 +168,7 @@ class Service:
         return [*self._threads.fatal, *self._pipeline.threads.fatal, *self._host.threads.fatal]
 
     def _end(self) -> bool:
+        self._signs.stopping()
         self._stop.set()
         self._intake.wake()
         self._host.stop()
@@ -179,6 +191,7 @@ class Service:
             self._ledger.close()
         (self._config.state_dir / snapshot.SNAPSHOT).unlink(missing_ok=True)
         self._lock.release()
+        self._signs.close()
         return clean
 
     def _finish_reports(self) -> None:
@@ -220,6 +233,13 @@ class Service:
         elif not self._rested and time.monotonic() - self._tally.progressed > REST_AFTER:
             self._rested = True
             give_pages_back()
+
+    def _status_line(self) -> str:
+        """For `systemctl status`."""
+        waiting = max(0, self._open_jobs() - self._pipeline.in_flight)
+        blocked = self._pipeline.blockades.reasons() | self._graphs.trouble
+        told = f"{waiting:,} waiting, {self._pipeline.in_flight:,} in work, {self._tally.rate():,.1f} pictures/s"
+        return f"{told}, on the {self._runtime.label}" + (f"; blocked: {', '.join(sorted(blocked))}" if blocked else "")
 
     def _publish_snapshot(self) -> None:
         try:

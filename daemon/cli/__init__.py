@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 # NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# ONNX Runtime would number this machine, in ~/.cache/Microsoft, and send how it is used; seen in 1.31.1.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from daemon.cli import asking, changing, weights, working
 from daemon.cli.words import FAILED, OK, USAGE, Parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import signal
 import sys
@@ -36,6 +37,7 @@ def _run(options: argparse.Namespace) -> int:
     from daemon.display import make_display
     from daemon.service import Service
 
+    faulthandler.enable()  # a crash, or a watchdog's SIGABRT, says where every thread was
     status = Service(load_config(options.config), make_display(), once=options.once).run()
     sys.stdout.flush()
     return status
