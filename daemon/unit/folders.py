@@ -14,6 +14,8 @@ from daemon.model import Config, Rule
 
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 """What systemd's ProtectHome= is about."""
+TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
+"""And its PrivateTmp=."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,6 @@ def code() -> Sequence[Path]:
     return [Path(sys.prefix), Path(sys.base_prefix), *packages]
 
 
-def in_homes(paths: Iterable[Path]) -> bool:
-    """Whether any of the paths lies in somebody's home; links are followed."""
-    return any(path.is_relative_to(home) for each in paths for path in (each, each.resolve()) for home in HOMES)
+def below(places: Sequence[Path], paths: Iterable[Path]) -> bool:
+    """Whether any of the paths lies in one of the places, by its name or where links lead."""
+    return any(path.is_relative_to(place) for each in paths for path in (each, each.resolve()) for place in places)

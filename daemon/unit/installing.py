@@ -37,7 +37,10 @@ class Wish:
             if self.run_as is not None:
                 raise DarkroomError("--run-as: a service of --user works as that user; leave one of the two out")
             return Service(name, None, Path.home())
-        found = account.account_of(self.config, self.run_as)
+        here = stamp.find(Service(name, account.NOBODY, Path.home()).file)
+        # An editor that root runs may leave the file to root: a service that is there keeps its user.
+        before = here.user if here is not None and here.config == os.path.abspath(self.config) else None
+        found = account.account_of(self.config, self.run_as or before)
         return Service(name, found, found.home)
 
 

@@ -28,14 +28,14 @@ def refuse_without(service: Service) -> None:
     """Raises DarkroomError where there is no manager to talk to, or no right to."""
     if not BOOTED.is_dir():
         raise DarkroomError(
-            "systemd does not run here; start `darkroom run` by the supervisor that does, or see `darkroom service show`"
+            "systemd does not run here; have `darkroom run` started by the supervisor that does, "
+            "or write the unit for another machine with --no-start"
         )
-    if service.of_the_user:
-        if "XDG_RUNTIME_DIR" not in os.environ:
-            raise DarkroomError(
-                "your own service manager cannot be reached (XDG_RUNTIME_DIR is not set); "
-                "log in as this user rather than through su or sudo"
-            )
+    if service.of_the_user and "XDG_RUNTIME_DIR" not in os.environ:
+        raise DarkroomError(
+            "your own service manager cannot be reached (XDG_RUNTIME_DIR is not set); "
+            "log in as this user rather than through su or sudo"
+        )
 
 
 class Manager:
@@ -80,9 +80,8 @@ class Manager:
         if check and done.returncode != 0:
             said = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
             journal = "journalctl --user" if "--user" in self._words else "journalctl"
-            raise DarkroomError(
-                f"{' '.join([*self._words, *words])}: {said[0].rstrip('.')}; see `{journal} -eu {self._unit}`"
-            )
+            what = f"{' '.join([*self._words, *words])}: {said[0].rstrip('.')}"
+            raise DarkroomError(f"{what}; see `{journal} -eu {self._unit}`")
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*self._words, *words], capture_output=True, text=True, check=False)

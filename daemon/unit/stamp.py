@@ -23,6 +23,12 @@ class Found:
     config: str
     edited: bool
 
+    @property
+    def user(self) -> str | None:
+        """Whom it works as."""
+        found = re.search(r"^User=(.+)$", self.text, re.MULTILINE)
+        return found[1] if found else None
+
 
 def stamped(text: str, name: str, config: Path) -> str:
     """A unit file with this text."""

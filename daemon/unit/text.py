@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from daemon.model import Config
 from daemon.unit import escape
 from daemon.unit.devices import needs_card, needs_network
-from daemon.unit.folders import Folders, code, folders_of, in_homes
+from daemon.unit.folders import HOMES, TEMPORARY, Folders, below, code, folders_of
 from daemon.unit.values import Host, Service
 from daemon.version import darkroom_version
 
@@ -16,7 +17,7 @@ BACK_OFF = 254
 """The version of systemd that first knows RestartSteps= and RestartMaxDelaySec=."""
 CONFIG_FAULTS = 2
 """The exit status of a configuration with faults: trying again cannot help."""
-STATE = "/var/lib"
+_STATE = re.compile(r"/var/lib/([\w.-]+(?:/[\w.-]+)*)", re.ASCII)
 
 
 def unit_text(config: Config, service: Service, host: Host) -> str:
@@ -102,16 +103,19 @@ def _writing(config: Config, service: Service, folders: Folders) -> Iterator[str
         yield f"ReadWritePaths=-{escape.word(str(path))}"
     for path in folders.read_only:
         yield f"ReadOnlyPaths=-{escape.word(str(path))}"
-    homes = in_homes([*folders.named, config.path, *code()])
-    yield f"ProtectHome={'read-only' if homes or service.of_the_user else 'yes'}"
-    yield "PrivateTmp=yes"
+    places = [*folders.named, config.path, *code()]
+    yield f"ProtectHome={'read-only' if below(HOMES, places) or service.of_the_user else 'yes'}"
+    if below(TEMPORARY, places):  # a private one would hide them
+        yield f"ReadWritePaths={escape.words(TEMPORARY)}"
+    else:
+        yield "PrivateTmp=yes"
     yield "UMask=0022"
 
 
 def _state_directory(config: Config, service: Service) -> str:
     """What systemd itself makes and gives to the user: a state_dir below /var/lib; "" for any other."""
-    path = str(config.state_dir)
-    return path.removeprefix(f"{STATE}/") if path.startswith(f"{STATE}/") and not service.of_the_user else ""
+    found = _STATE.fullmatch(str(config.state_dir))
+    return found[1] if found and not service.of_the_user else ""
 
 
 def _hardening(service: Service) -> Sequence[str]:

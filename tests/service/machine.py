@@ -33,6 +33,7 @@ class Machine:
         if (nspawn := shutil.which("systemd-nspawn")) is None:
             raise NoMachineError("systemd-nspawn is not installed (Debian: apt install systemd-container)")
         self.shared = shared
+        shared.chmod(0o755)  # the service is not root
         self._log = shared / "console.log"
         binds = [f"--bind-ro={path}" for path in self._code()]
         words = ["-q", "-D", "/", "--volatile=yes", *binds, f"--bind={shared}:{SHARED}"]
