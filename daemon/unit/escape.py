@@ -30,9 +30,13 @@ def words(texts: Iterable[str | Path]) -> str:
     return " ".join(word(str(text)) for text in texts)
 
 
-def command(*parts: str | Path) -> str:
+def command(program: Path, *parts: str | Path) -> str:
     """A command line. The colon keeps systemd from replacing `$NAME` in it, so that `$` needs no escape."""
-    return f":{words(parts)}"
+    if re.search(r"[\"'\\]", str(program)):  # "Executable name contains special characters"
+        raise DarkroomError(
+            f"{program}: systemd runs nothing with a quote or a backslash in its path; install it elsewhere"
+        )
+    return f":{words([program, *parts])}"
 
 
 def line(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from daemon.model import Config
 from daemon.unit import escape
@@ -50,17 +49,20 @@ def _unit(config: Config, service: Service) -> Iterator[str]:
 
 
 def _running(config: Config, service: Service, host: Host) -> Iterator[str]:
-    darkroom: list[str | Path] = [host.python, "-P", "-m", "daemon.cli"]
     yield "Type=notify"
     yield "NotifyAccess=main"
-    yield f"ExecStart={escape.command(*darkroom, 'run', '-c', config.path)}"
-    yield f"ExecReload={escape.command(*darkroom, 'reload', '-c', config.path)}"
+    yield f"ExecStart={_command(host, config, 'run')}"
+    yield f"ExecReload={_command(host, config, 'reload')}"
     if service.account is not None:
         yield f"User={service.account.name}"
     yield f"SyslogIdentifier={service.name}"
     yield f"Environment=DARKROOM_UNIT={service.name}"
     if host.python_path:
         yield f"Environment={escape.word(f'PYTHONPATH={host.python_path}')}"
+
+
+def _command(host: Host, config: Config, command: str) -> str:
+    return escape.command(host.python, "-P", "-m", "daemon.cli", command, "-c", config.path)
 
 
 def _restarting(host: Host) -> Iterator[str]:

@@ -87,7 +87,7 @@ def test_systemd_calls_it_safe(tmp_path: Path) -> None:
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    python = tmp_path / ODD / "python"
+    python = tmp_path / "a b%h $HOME é; #" / "python"
     python.parent.mkdir()
     python.write_text("#!/bin/sh\n")
     python.chmod(0o755)
@@ -180,6 +180,8 @@ def test_a_path_that_no_unit_can_hold_is_refused(tmp_path: Path) -> None:
     for path in ("/srv/two\nlines/config.yaml", "/srv/\udcff/config.yaml"):
         with pytest.raises(DarkroomError, match="systemd unit"):
             made(replace(config, path=Path(path)))
+    with pytest.raises(DarkroomError, match="install it elsewhere"):
+        made(config, replace(PLAIN, python=Path('/opt/"x"/python')))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "-x", "x@y", "é"])
