@@ -62,6 +62,7 @@ class LifeSigns:
 
     def close(self) -> None:
         """Say no more."""
+        on_beat(None)
         self._notifier.close()
 
     def tick(self, status: Callable[[], str]) -> None:

@@ -21,8 +21,8 @@ def beat() -> None:
         note()
 
 
-def on_beat(note: Callable[[], None]) -> None:
-    """Call `note` whenever the calling thread beats."""
+def on_beat(note: Callable[[], None] | None) -> None:
+    """Call `note` whenever the calling thread beats; None: nothing."""
     _own.note = note
 
 

@@ -33,9 +33,7 @@ def words(texts: Iterable[str | Path]) -> str:
 def command(program: Path, *parts: str | Path) -> str:
     """A command line. The colon keeps systemd from replacing `$NAME` in it, so that `$` needs no escape."""
     if re.search(r"[\"'\\]", str(program)):  # "Executable name contains special characters"
-        raise DarkroomError(
-            f"{program}: systemd runs nothing with a quote or a backslash in its path; install it elsewhere"
-        )
+        raise DarkroomError(f"{program}: systemd runs no path with a quote or a backslash in it; install it elsewhere")
     return f":{words([program, *parts])}"
 
 

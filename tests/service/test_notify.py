@@ -69,12 +69,24 @@ def test_a_manager_that_is_gone_does_not_stop_the_work(box: Box, small: Pixels) 
 
 def test_a_watchdog_meant_for_another_process_is_not_fed(tmp_path: Path) -> None:
     environment = {"NOTIFY_SOCKET": str(tmp_path / "socket"), "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}
-    assert Notifier(pytest.fail, environment).watchdog is None
+    notifier = Notifier(pytest.fail, environment)
+    notifier.close()
+    assert notifier.watchdog is None
     assert not environment, "children would speak in our name"
 
 
-def signs(manager: Manager, told: list[str]) -> LifeSigns:
-    return LifeSigns(Notifier(told.append, {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "4000000"}), told.append)
+@pytest.fixture
+def told() -> list[str]:
+    """The complaints."""
+    return []
+
+
+@pytest.fixture
+def life(manager: Manager, told: list[str]) -> Iterator[LifeSigns]:
+    environment = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "4000000"}
+    made = LifeSigns(Notifier(told.append, environment), told.append)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -93,11 +105,9 @@ def hung() -> Iterator[tuple[Threads, threading.Event]]:
 
 
 def test_one_thread_that_hangs_is_named_and_the_manager_asked_for_a_new_start(
-    manager: Manager, hung: tuple[Threads, threading.Event]
+    manager: Manager, life: LifeSigns, told: list[str], hung: tuple[Threads, threading.Event]
 ) -> None:
     threads, _ = hung
-    told = list[str]()
-    life = signs(manager, told)
     life.ready([threads])
     wait_until(lambda: threads.late() == ["publish"], what="that it is late")
     life.tick(lambda: "working")
@@ -112,16 +122,14 @@ def test_a_thread_that_ended_is_not_late(hung: tuple[Threads, threading.Event]) 
     assert threads.join(5) and not threads.late()
 
 
-def test_a_reload_is_told(manager: Manager) -> None:
-    with signs(manager, []).reloading():
+def test_a_reload_is_told(manager: Manager, life: LifeSigns) -> None:
+    with life.reloading():
         heard = manager.listen()
         assert heard[0] == "RELOADING=1" and heard[1].startswith("MONOTONIC_USEC=")
     assert manager.listen()[2:] == ["READY=1"]
 
 
-def test_who_waits_for_the_disk_of_the_ledger_lives(manager: Manager) -> None:
-    told = list[str]()
-    life = signs(manager, told)
+def test_who_waits_for_the_disk_of_the_ledger_lives(manager: Manager, life: LifeSigns, told: list[str]) -> None:
     life.starting("opening the ledger")
     beat()
     assert manager.listen().count("STATUS=starting: opening the ledger") == 2, "the start is given more time"
