@@ -8,6 +8,7 @@ from pathlib import Path
 
 from daemon.cli.words import FAILED, OK, Commands, add
 from daemon.errors import ConfigError
+from daemon.unit.values import NAME
 
 
 def add_commands(commands: Commands) -> None:
@@ -18,7 +19,7 @@ def add_commands(commands: Commands) -> None:
         help="install: write the unit, start it; uninstall: stop it, remove the unit; show: print it (default)",
     )  # fmt: skip
     service.add_argument("--user", action="store_true", help="of your own service manager, not of the machine")
-    service.add_argument("--name", default="darkroom", metavar="NAME", help="of the unit, where there are several")
+    service.add_argument("--name", default=NAME, metavar="NAME", help="of the unit, where there are several")
     service.add_argument("--run-as", metavar="USER", help="default: the owner of FILE; darkroom, if that is root")
     service.add_argument("--no-start", action="store_true", help="install: write the unit, and do no more")
 

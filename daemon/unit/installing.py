@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
+from shlex import join
 
 from daemon.config import load_config
 from daemon.errors import DarkroomError
@@ -16,7 +16,7 @@ from daemon.unit import account, manager, preparing, stamp
 from daemon.unit.folders import folders_of
 from daemon.unit.manager import Manager
 from daemon.unit.text import unit_text
-from daemon.unit.values import Host, Service, unit_name
+from daemon.unit.values import NAME, Host, Service, unit_name
 
 Tell = Callable[[str], None]
 
@@ -52,7 +52,7 @@ def show(wish: Wish) -> str:
 
 def install(wish: Wish, tell: Tell, *, start: bool) -> None:
     """Write the unit, and with `start` enable it and wait until it is ready. Raises as `show` does."""
-    _refuse_others(wish)
+    _refuse_others(wish, "install")
     service = wish.service()
     if start:
         manager.refuse_without(service)
@@ -67,7 +67,7 @@ def install(wish: Wish, tell: Tell, *, start: bool) -> None:
 
 def uninstall(wish: Wish, tell: Tell) -> None:
     """Stop the service and remove its unit; pictures, state_dir and config.yaml stay. Raises DarkroomError."""
-    _refuse_others(wish)
+    _refuse_others(wish, "uninstall")
     service = Service(unit_name(wish.name), None if wish.of_the_user else account.NOBODY, Path.home())
     found = stamp.find(service.file)
     if found is None:
@@ -96,11 +96,12 @@ def _made(config: Config, service: Service) -> str:
     return stamp.stamped(unit_text(config, service, Host.of_this_process(manager.version())), service.name, config.path)
 
 
-def _refuse_others(wish: Wish) -> None:
+def _refuse_others(wish: Wish, action: str) -> None:
     """Units of the machine are root's to write."""
     if not wish.of_the_user and os.geteuid() != 0:
-        ours = f"sudo {quote(sys.executable)} -m daemon.cli service"
-        raise DarkroomError(f"a service of the machine is root's to change: `{ours} …`, or --user for one of your own")
+        words = ["sudo", sys.executable, "-m", "daemon.cli", "service", action, "-c", os.path.abspath(wish.config)]
+        words += ["--name", wish.name] if wish.name != NAME else []
+        raise DarkroomError(f"services of the machine are root's: `{join(words)}`, or --user for one of your own")
 
 
 def _refuse_to_overwrite(service: Service, config: Config) -> None:

@@ -28,7 +28,7 @@ def unit_text(config: Config, service: Service, host: Host) -> str:
             *_running(config, service, host),
             *_restarting(host),
             *_limits(config),
-            *_writing(config, service, folders),
+            *(_writing(config, service, folders) if host.namespaces or not service.of_the_user else _ANYWHERE),
             *_hardening(service),
             *_cut_off(config, service, host),
         ],
@@ -96,10 +96,15 @@ def _limits(config: Config) -> Iterator[str]:
     yield "IOWeight=50"
 
 
+_ANYWHERE = ["# Users may make no namespaces on this machine: what may be written cannot be bounded."]
+
+
 def _writing(config: Config, service: Service, folders: Folders) -> Iterator[str]:
     yield "# The folders that config.yaml names. One that is added later: `darkroom service install` again."
     if state := _state_directory(config, service):
         yield f"StateDirectory={state}"
+    if service.of_the_user:
+        yield "PrivateUsers=yes"  # or the settings that follow have no effect
     yield "ProtectSystem=strict"
     for path in folders.written:
         yield f"ReadWritePaths=-{escape.word(str(path))}"

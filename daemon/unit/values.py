@@ -31,19 +31,30 @@ class Host:
     """What the unit depends on besides the configuration.
 
     `version` is that of systemd; 0: not known. `cards`: whether there are NVIDIA cards. `python_path` is what
-    PYTHONPATH adds to the installed packages.
+    PYTHONPATH adds to the installed packages. `namespaces`: whether users other than root may have a view of the file
+    system of their own.
     """
 
     python: Path
     python_path: str
     version: int
     cards: bool
+    namespaces: bool
 
     @classmethod
     def of_this_process(cls, version: int) -> Host:
         """The Python that runs now, with what it runs."""
         places = [os.path.abspath(place) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
-        return cls(Path(sys.executable), os.pathsep.join(places), version, Path("/dev/nvidiactl").exists())
+        cards = Path("/dev/nvidiactl").exists()
+        return cls(Path(sys.executable), os.pathsep.join(places), version, cards, _namespaces())
+
+
+def _namespaces() -> bool:
+    """As user_namespaces(7), Debian's kernel and Ubuntu's AppArmor have it."""
+    wanted = {"user/max_user_namespaces": True, "kernel/unprivileged_userns_clone": True}
+    wanted |= {"kernel/apparmor_restrict_unprivileged_userns": False}
+    files = {Path("/proc/sys", name): on for name, on in wanted.items()}
+    return all(bool(int(file.read_text())) is on for file, on in files.items() if file.exists())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The life of the service under a real systemd: installed, started, killed, hung, stopped in the middle, taken away.
 
-One machine for the module; each test leaves the service running, or has it started by the next.
+One machine for all of them, or one for each process of the suite. Every test finds the service installed and running.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,9 @@ if "run" in sys.orig_argv:
 """A publishing thread that hangs while a file is there. Python runs `sitecustomize` of its path before anything."""
 
 
+DROP_INS = "/etc/systemd/system/darkroom.service.d"
+
+
 class Served:
     """A box whose daemon is a service of a machine. Paths outside the machine; `inside` says what they are in it."""
 
@@ -77,6 +81,15 @@ class Served:
     def kill(self, number: int) -> None:
         self.machine.run("kill", f"-{number}", str(self.pid))
 
+    def configure(self, text: str = CONFIG) -> None:
+        """Write config.yaml, as its owner."""
+        (self.folder / "config.yaml").write_text(text)
+        os.chown(self.folder / "config.yaml", 1, 1)
+
+    @property
+    def installed(self) -> bool:
+        return self.machine.show("darkroom", "LoadState") == "loaded"
+
     def drop(self, name: str, picture: bytes) -> None:
         path = self.folder / "in" / name
         path.write_bytes(picture)
@@ -100,36 +113,60 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="module")
-def served(machine: Machine, graphs: Path) -> Served:
-    made = Served(machine)
-    made.folder.mkdir()
-    (made.folder / "config.yaml").write_text(CONFIG)
-    shutil.copytree(graphs, made.folder / "var" / "graphs")
-    for path in [made.folder, *made.folder.rglob("*")]:
-        os.chown(path, 1, 1)  # of the user `daemon`, whom every machine has
-    return made
-
-
-@pytest.fixture(scope="module")
 def jpeg(small: Pixels) -> bytes:
     return encoded(small, ".jpg")
 
 
-def test_install_refuses_a_configuration_with_faults(served: Served) -> None:
-    config = served.folder / "config.yaml"
-    config.write_text(CONFIG.replace("watch:", "wach:"))
-    assert "config.yaml:5:5: rules[0].wach" in served.service("install", check=False)
-    config.write_text(CONFIG)
-    assert "not-found" in served.machine.show("darkroom", "LoadState")
+@pytest.fixture(scope="module")
+def prepared(machine: Machine, graphs: Path, jpeg: bytes) -> Served:
+    made = Served(machine)
+    (machine.shared / "picture.jpg").write_bytes(jpeg)
+    owned(made.folder, graphs)
+    made.configure()
+    return made
 
 
-def test_install_starts_it_as_the_owner_and_says_what_is_next(served: Served) -> None:
-    said = served.service("install")
-    assert f"made {served.inside('in')}" in said and "darkroom runs as daemon" in said
+@pytest.fixture
+def bare(prepared: Served) -> Served:
+    """Not installed."""
+    if prepared.installed:
+        prepared.service("uninstall")
+    prepared.configure()
+    return prepared
+
+
+@pytest.fixture
+def served(prepared: Served) -> Iterator[Served]:
+    """Installed, and running by CONFIG."""
+    prepared.configure()
+    if prepared.state != "active":
+        prepared.service("install")
+    yield prepared
+    prepared.machine.run("rm", "-rf", DROP_INS)
+
+
+def owned(folder: Path, graphs: Path) -> None:
+    """A folder with a state_dir that has the graphs, of the user `daemon`, whom every machine has."""
+    shutil.copytree(graphs, folder / "var" / "graphs")
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, 1, 1)
+
+
+def test_install_refuses_a_configuration_with_faults(bare: Served) -> None:
+    bare.configure(CONFIG.replace("watch:", "wach:"))
+    assert "config.yaml:5:5: rules[0].wach" in bare.service("install", check=False)
+    assert not bare.installed
+
+
+def test_install_starts_it_as_the_owner_and_says_what_is_next(bare: Served) -> None:
+    bare.configure(CONFIG.replace("output: out/", "output: made/"))
+    said = bare.service("install")
+    assert f"made {bare.inside('made')}" in said and "darkroom runs as daemon" in said
     assert "journalctl -fu darkroom" in said and "systemctl reload darkroom" in said
-    assert served.state == "active", "systemctl returned before folders were watched"
-    assert served.machine.show("darkroom", "UnitFileState") == "enabled"
-    assert "ready" in served.machine.journal("darkroom").splitlines()
+    assert bare.state == "active", "systemctl returned before folders were watched"
+    assert bare.machine.show("darkroom", "UnitFileState") == "enabled"
+    assert "ready" in bare.machine.journal("darkroom").splitlines()
+    bare.service("uninstall")
 
 
 def test_a_dropped_file_is_done_and_status_tells(served: Served, jpeg: bytes) -> None:
@@ -162,15 +199,18 @@ def test_it_can_write_what_the_rules_name_and_nothing_else(served: Served) -> No
         assert "Read-only" in served.machine.run(*there, "touch", str(path), check=False), path
     told = served.machine.run("cat", f"/proc/{served.pid}/status")
     assert "CapEff:\t0000000010000000" in told and "NoNewPrivs:\t1" in told and "Seccomp:\t2" in told  # CAP_LEASE alone
-    assert served.machine.run(*there, "ls", "/sys/class/net", check=False) is not None
+    for kind in ("net", "ipc", "mnt"):
+        own, others = served.machine.run("readlink", f"/proc/{served.pid}/ns/{kind}", f"/proc/1/ns/{kind}").split()
+        assert own != others, kind
 
 
 def test_an_editor_that_renames_is_seen_through_the_guard_on_config(served: Served) -> None:
     new = served.folder / "config.new"
-    new.write_text(CONFIG + "# edited\n")  # root's from now on; the service keeps its user all the same
+    new.write_text(CONFIG + "# edited\n")
     new.rename(served.folder / "config.yaml")
     there = ["nsenter", "-t", str(served.pid), "-m", "--"]
     assert "# edited" in served.machine.run(*there, "cat", str(served.inside("config.yaml")))
+    assert "runs as daemon" in served.service("install"), "the file is root's now; the service keeps its user"
 
 
 def test_killed_it_comes_back_and_finishes(served: Served, jpeg: bytes) -> None:
@@ -188,9 +228,8 @@ def test_killed_it_comes_back_and_finishes(served: Served, jpeg: bytes) -> None:
 
 def drop_in(served: Served, *lines: str) -> None:
     """As `systemctl edit` does it."""
-    folder = "/etc/systemd/system/darkroom.service.d"
     text = "\n".join(["[Service]", *lines])
-    served.machine.run("sh", "-c", f"mkdir -p {folder} && cat > {folder}/test.conf <<'END'\n{text}\nEND")
+    served.machine.run("sh", "-c", f"mkdir -p {DROP_INS} && cat > {DROP_INS}/test.conf <<'END'\n{text}\nEND")
     served.systemctl("daemon-reload")
     served.systemctl("restart", "darkroom")
 
@@ -208,7 +247,7 @@ def test_stopped_by_a_signal_it_is_started_anew_by_the_watchdog(served: Served, 
 
 def test_one_thread_that_hangs_is_named_and_cured(served: Served, jpeg: bytes) -> None:
     fault = served.machine.shared / "fault"
-    fault.mkdir()
+    fault.mkdir(exist_ok=True)
     (fault / "sitecustomize.py").write_text(FAULT)
     drop_in(served, "WatchdogSec=30", f"Environment=PYTHONPATH={SHARED}/fault:{REPOSITORY}")
     before, flag = served.pid, served.machine.shared / "hang"
@@ -246,17 +285,29 @@ def test_a_unit_that_was_edited_is_not_overwritten(served: Served) -> None:
         assert "was edited by hand" in said and "systemctl edit darkroom" in said
     served.machine.run("cp", "/root/unit", unit)
     said = served.service("install")
-    assert "is as it should be" in said and "runs as daemon" in said
+    assert "is as it should be" in said
 
 
 def test_a_configuration_that_turned_bad_is_not_started_again_and_again(served: Served) -> None:
-    config = served.folder / "config.yaml"
-    config.write_text("version: 1\n")
+    served.configure("version: 1\n")
     served.systemctl("restart", "darkroom", check=False)
     assert served.state == "failed" and served.machine.show("darkroom", "ExecMainStatus") == "2"
-    config.write_text(CONFIG)
+    served.configure()
     served.service("install")
     assert served.state == "active"
+
+
+def test_a_new_folder_is_the_services_after_another_install(served: Served, jpeg: bytes) -> None:
+    served.configure(CONFIG.replace("output: out/", "output: /srv/later/"))
+    served.machine.run("install", "-d", "-o", "daemon", "/srv/later")
+    served.systemctl("restart", "darkroom")
+    served.drop("later.jpg", jpeg)
+    told = "Read-only file system); if config.yaml names the folder since lately: `darkroom service install` again"
+    wait_until(lambda: told in served.machine.journal("darkroom"), what="the complaint")
+    served.service("install")
+    wait_until(lambda: "later.jpg" in served.machine.run("ls", "/srv/later"), what="the result")
+    served.configure()
+    served.service("install")
 
 
 def test_odd_names_reach_the_daemon_whole(served: Served, graphs: Path, jpeg: bytes) -> None:
@@ -264,9 +315,7 @@ def test_odd_names_reach_the_daemon_whole(served: Served, graphs: Path, jpeg: by
     folder = served.machine.shared / name
     folder.mkdir()
     (folder / "config %n.yaml").write_text(CONFIG.replace("watch: in", f"watch: in{chr(92)}$X %t"))
-    shutil.copytree(graphs, folder / "var" / "graphs")
-    for path in [folder, *folder.rglob("*")]:
-        os.chown(path, 1, 1)
+    owned(folder, graphs)
     config = SHARED / name / "config %n.yaml"
     served.machine.darkroom("service", "install", "--name", "odd", "-c", config)
     (folder / "in\\$X %t" / "odd.jpg").write_bytes(jpeg)
@@ -290,29 +339,51 @@ def test_roots_configuration_gets_a_user_of_its_own(served: Served, graphs: Path
     served.machine.run("cp", "-r", served.inside("var/graphs"), "/var/lib/darkroom/graphs")
     served.machine.run("chown", "-R", "darkroom:", "/var/lib/darkroom")
     served.machine.run("systemctl", "start", "own")
-    served.machine.run("cp", served.inside("in/first.jpg"), "/srv/own/in/")
-    wait_until(lambda: "first" in served.machine.run("ls", "/srv/own/out", check=False), what="the result")
+    served.machine.run("cp", SHARED / "picture.jpg", "/srv/own/in/")
+    wait_until(lambda: "picture.jpg" in served.machine.run("ls", "/srv/own/out", check=False), what="the result")
     served.machine.darkroom("service", "uninstall", "--name", "own")
+
+
+def test_a_users_own_service(served: Served, jpeg: bytes) -> None:
+    machine, home = served.machine, Path("/home/anna")
+    try:
+        anna = machine.log_in("anna", 1234)
+    except NoMachineError as error:
+        pytest.skip(str(error))
+    machine.run(*anna, "mkdir", "-p", home / "pictures/var")
+    machine.run(*anna, "cp", "-r", served.inside("var/graphs"), home / "pictures/var/graphs")
+    machine.run(*anna, "sh", "-c", f"cat > {home}/pictures/config.yaml <<'END'\n{CONFIG}END")
+    darkroom = [*anna, sys.executable, "-P", "-m", "daemon.cli", "service"]
+    said = machine.run(*darkroom, "install", "--user", "-c", home / "pictures/config.yaml")
+    assert "darkroom runs, and starts with your session" in said and "loginctl enable-linger" in said
+    machine.run(*anna, "cp", SHARED / "picture.jpg", home / "pictures/in/own.jpg")
+    wait_until(lambda: "own.jpg" in machine.run("ls", home / "pictures/out", check=False), what="the result")
+    pid = machine.run(*anna, "systemctl", "--user", "show", "darkroom", "--value", "-p", "MainPID").strip()
+    there = ["nsenter", "-t", pid, "-U", "-m", "--preserve-credentials", "--"]
+    assert "Read-only" in machine.run(*there, "touch", home / "elsewhere", check=False)
+    assert "is removed" in machine.run(*darkroom, "uninstall", "--user")
 
 
 def test_reload_says_what_is_wrong_and_keeps_the_rules(served: Served) -> None:
     """What `ExecReload` calls: the command of a live daemon."""
     if "invalid choice" in served.machine.darkroom("reload", "--help", check=False):
         pytest.skip("this darkroom has no `reload` yet")
-    pid, config = served.pid, served.folder / "config.yaml"
-    config.write_text(CONFIG.replace("block: 16", "block: 8"))
+    pid = served.pid
+    served.configure(CONFIG.replace("block: 16", "block: 8"))
     served.systemctl("reload", "darkroom")
-    config.write_text(CONFIG.replace("watch:", "wach:"))
+    served.configure(CONFIG.replace("watch:", "wach:"))
     assert "failed" in served.systemctl("reload", "darkroom", check=False)
     assert "rules[0].wach" in served.machine.journal("darkroom")
     assert (served.pid, served.state) == (pid, "active")
-    config.write_text(CONFIG)
+    served.configure()
     served.systemctl("reload", "darkroom")
 
 
-def test_uninstall_leaves_pictures_and_state(served: Served) -> None:
+def test_uninstall_leaves_pictures_and_state(served: Served, jpeg: bytes) -> None:
+    served.drop("stays.jpg", jpeg)
+    wait_until(lambda: "stays.jpg" in served.done(), what="the result")
     said = served.service("uninstall")
     assert "stopped" in said and "stay" in said
-    assert served.machine.show("darkroom", "LoadState") == "not-found" or served.state == "inactive"
-    assert "first.jpg" in served.done() and (served.folder / "var" / "ledger.db").exists()
+    assert (served.installed, served.state) == (False, "inactive")
+    assert {"stays.jpg"} <= served.done() and (served.folder / "var" / "ledger.db").exists()
     assert "there is no such unit" in served.service("uninstall", check=False)

@@ -20,7 +20,7 @@ from daemon.unit.values import Account, Host, Service, unit_name
 from tests.box import Box
 
 ANNA = Account("anna", 1000, 1000, Path("/home/anna"))
-PLAIN = Host(Path("/usr/bin/python3"), "", 252, cards=False)
+PLAIN = Host(Path("/usr/bin/python3"), "", 252, cards=False, namespaces=True)
 RULE = """
   - name: {name}
     watch: {watch}
@@ -173,6 +173,9 @@ def test_a_users_own_service_asks_for_nothing_that_is_the_machines(tmp_path: Pat
     found = made(configured(tmp_path), account=None)
     assert not {"User", "CapabilityBoundingSet", "AmbientCapabilities", "DevicePolicy", "PrivateDevices"} & set(found)
     assert found["WantedBy"] == ["default.target"] and found["NoNewPrivileges"] == ["yes"]
+    assert found["PrivateUsers"] == ["yes"] and found["ProtectSystem"] == ["strict"]
+    found = made(configured(tmp_path), replace(PLAIN, namespaces=False), account=None)
+    assert not {"PrivateUsers", "ProtectSystem", "ReadWritePaths", "PrivateTmp"} & set(found)
 
 
 def test_a_path_that_no_unit_can_hold_is_refused(tmp_path: Path) -> None:
@@ -221,6 +224,13 @@ def test_a_unit_of_ones_own_is_written_without_systemd_and_not_over_another(box:
     assert "was edited by hand; put your changes into a drop-in" in box.darkroom(*words, check=1).stderr
     unit.write_text("[Service]\nExecStart=/bin/true\n")
     assert "was not made by darkroom" in box.darkroom(*words, check=1).stderr
+
+
+def test_without_systemd_it_says_so(box: Box) -> None:
+    if Path("/run/systemd/system").is_dir():
+        pytest.skip("systemd runs here")
+    said = box.darkroom("service", "install", "--user", check=1).stderr
+    assert said.startswith("darkroom: systemd does not run here; ") and said.count("\n") == 1
 
 
 def test_a_configuration_with_faults_is_refused(box: Box) -> None:
