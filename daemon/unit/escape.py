@@ -38,9 +38,9 @@ def command(program: Path, *parts: str | Path) -> str:
 
 
 def line(text: str) -> str:
-    """Text for people, to the end of the line. A backslash there would join the next line to it."""
+    """Text for people, in quotes: at the end of a line a backslash would join the next one to it."""
     _refuse(text)
-    return text.replace("%", "%%").removesuffix("\\")
+    return f'"{text.replace("%", "%%")}"'
 
 
 def _refuse(text: str) -> None:

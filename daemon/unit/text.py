@@ -10,7 +10,6 @@ from daemon.unit import escape
 from daemon.unit.devices import needs_card, needs_network
 from daemon.unit.folders import HOMES, TEMPORARY, Folders, below, code, folders_of
 from daemon.unit.values import Host, Service
-from daemon.version import darkroom_version
 
 BACK_OFF = 254
 """The version of systemd that first knows RestartSteps= and RestartMaxDelaySec=."""
@@ -39,7 +38,7 @@ def unit_text(config: Config, service: Service, host: Host) -> str:
 
 
 def _unit(config: Config, service: Service) -> Iterator[str]:
-    yield escape.line(f"Description=darkroom {darkroom_version()}: pictures by the rules of ({config.path})")
+    yield f"Description=darkroom, by the rules of {escape.line(str(config.path))}"
     if not service.of_the_user:
         yield "After=remote-fs.target nvidia-persistenced.service"
         yield f"RequiresMountsFor={escape.words([config.path, config.state_dir])}"
@@ -152,6 +151,7 @@ _EVERYWHERE = [
 _OF_THE_MACHINE = [
     "KeyringMode=private",
     "PrivateIPC=yes",
+    "PrivateMounts=yes",
     "ProtectClock=yes",
     "ProtectControlGroups=yes",
     "ProtectHostname=yes",

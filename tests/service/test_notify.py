@@ -115,6 +115,18 @@ def test_one_thread_that_hangs_is_named_and_the_manager_asked_for_a_new_start(
     assert len(told) == 1 and told[0].startswith("publish: no sign of life")
 
 
+def test_without_a_manager_it_is_told_where_every_thread_is(
+    hung: tuple[Threads, threading.Event], told: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    threads, _ = hung
+    life = LifeSigns(Notifier(told.append, {}), told.append)
+    life.ready([threads])
+    wait_until(threads.late, what="that it is late")
+    life.tick(lambda: pytest.fail("nobody asks"))
+    life.close()
+    assert told[0].startswith("publish: no sign of life") and "in once" in capfd.readouterr().err
+
+
 def test_a_thread_that_ended_is_not_late(hung: tuple[Threads, threading.Event]) -> None:
     threads, go = hung
     wait_until(threads.late, what="that it is late")
