@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 
 class DarkroomError(Exception):
@@ -100,7 +101,18 @@ def writing_failed(path: str, error: OSError) -> DarkroomError:
     if error.errno in _PERMANENT:
         remedy = "move the folder there away" if error.errno == errno.EISDIR else "choose another output template"
         return OutputRefused(f"{what}; {remedy}")
-    return BlockedError(f"{what}; {_REMEDIES.get(error.errno or 0, 'see to the disk')}, work goes on by itself")
+    return BlockedError(f"{what}; {remedy_of(error)}, work goes on by itself")
+
+
+def remedy_of(error: OSError, otherwise: str = "see to the disk") -> str:
+    """What mends it; `otherwise` where nothing better is known.
+
+    A service may write only where its unit lets it (docs/operations.md), and hears of a disk that is read-only.
+    """
+    if error.errno == errno.EROFS and (unit := os.environ.get("DARKROOM_UNIT")):
+        named = "" if unit == "darkroom" else f" --name {unit}"
+        return f"if config.yaml names the folder since lately: `darkroom service install{named}` again"
+    return _REMEDIES.get(error.errno or 0, otherwise)
 
 
 def reading_failed(path: str, error: OSError) -> DarkroomError:

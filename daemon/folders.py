@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from daemon.errors import BlockedError, DarkroomError
+from daemon.errors import BlockedError, DarkroomError, remedy_of
 from daemon.model import Rule
 from daemon.outputs import check_writable, discard, leftovers
 
@@ -16,9 +16,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DarkroomError(
-            f"{folder}: cannot be made ({error.strerror}); make it, or give the daemon's user permission"
-        ) from error
+        remedy = remedy_of(error, "make it, or give the daemon's user permission")
+        raise DarkroomError(f"{folder}: cannot be made ({error.strerror}); {remedy}") from error
 
 
 def prepare(rules: Sequence[Rule], complain: Callable[[str], None]) -> None:

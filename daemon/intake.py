@@ -14,6 +14,7 @@ from daemon.report.values import REPORT_FILES
 from daemon.rulebook import Rulebook, homeless, identity_of
 from daemon.scan import CHUNK, events_arrive, look, scan
 from daemon.settle import Settler, Sighting
+from daemon.threads import beat
 from daemon.watch import Hints, Watcher
 
 SUPERVISE = 2.0
@@ -83,6 +84,7 @@ class Intake:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. A blocked ledger loses nothing: every folder is scanned again afterwards."""
         while not stop.is_set():
+            beat()
             self._wake.clear()
             try:
                 self.step()
@@ -219,6 +221,7 @@ class Intake:
 
     def _consider(self, root: str, sightings: Sequence[Sighting]) -> None:
         """Enter what is new and provably still; hold what is new and not."""
+        beat()
         for sighting in sightings:
             self._groups.touch(root, sighting.relative, closed=sighting.closed)
         ready = list[tuple[Rule, Sighting]]()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from daemon.errors import BlockedError
+from daemon.threads import beat
 
 GIVE_UP = 15.0
 """Seconds without any progress after which `--once` leaves blocked jobs waiting and says so."""
@@ -26,6 +27,7 @@ class Patience:
 
     def __call__(self, error: BlockedError) -> bool:
         """Whether to try again; a second later, then."""
+        beat()  # who waits for the disk does not hang
         self._complain(f"{error}; work goes on by itself")
         now = time.monotonic()
         if now - self._last > HEALED_AFTER:

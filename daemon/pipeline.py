@@ -23,7 +23,7 @@ from daemon.placement import Encoded
 from daemon.publish import Publisher
 from daemon.rulebook import Rulebook
 from daemon.runtime import Ran, Runtime
-from daemon.threads import Threads
+from daemon.threads import Threads, beat
 from daemon.verdict import Blockades
 from daemon.work import Recipe, Work
 from daemon.workbench import WAIT, Verb, Workbench
@@ -33,6 +33,9 @@ log = logging.getLogger("darkroom")
 READ_AHEAD = 1024  # jobs claimed and not yet decoded, at most: workers must not wait for a transaction
 RUN_BYTES_PER_PIXEL = 80  # while a graph runs; measured at 24 MP: mosaic 3, wide blur 48, blur in linear light 72
 GROUP = 256  # results published together at most
+CLAIM_WITHIN, PUBLISH_WITHIN, WORK_WITHIN = 120.0, 600.0, 1200.0
+"""Seconds after which a loop that has not gone round hangs (docs/decisions/028-liveness.md): a transaction; a group
+synced to a disk that is busy; a chunk of large pictures, or the engine of a card that is built for its shape."""
 GATHER = 0.1  # seconds that results wait for others on their way: a sync costs much the same for one as for many
 
 
@@ -83,10 +86,10 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads."""
-        bodies = [("claim", self._claim_loop), ("publish", self._publish_loop)]
-        bodies += [(f"work-{number}", self._work_loop) for number in range(self._options.workers)]
-        for name, body in bodies:
-            self.threads.start(name, body)
+        bodies = [("claim", self._claim_loop, CLAIM_WITHIN), ("publish", self._publish_loop, PUBLISH_WITHIN)]
+        bodies += [(f"work-{number}", self._work_loop, WORK_WITHIN) for number in range(self._options.workers)]
+        for name, body, within in bodies:
+            self.threads.start(name, body, within=within)
 
     @property
     def in_flight(self) -> int:
@@ -116,6 +119,7 @@ class Pipeline:
 
     def _claim_loop(self) -> None:
         while not self._stopping.is_set():
+            beat()
             self._feed.clear()
             try:
                 found = self._claim()
@@ -143,6 +147,7 @@ class Pipeline:
     def _work_loop(self) -> None:
         verbs = {Verb.DECODE: self._decode, Verb.RUN: self._run, Verb.ENCODE: self._encode}
         while not self._ending.is_set():
+            beat()
             if (task := self._bench.take()) is not None:
                 verb, chunk = task
                 verbs[verb](chunk)
@@ -207,6 +212,7 @@ class Pipeline:
 
     def _publish_loop(self) -> None:
         while not (self._ending.is_set() and not self._results):
+            beat()
             group = self._take_group()
             try:
                 if not group:

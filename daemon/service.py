@@ -26,9 +26,11 @@ from daemon.grouping import look_again
 from daemon.intake import Intake
 from daemon.journal import Event, Level, Records
 from daemon.ledger import Ledger, Move
+from daemon.lifesigns import LifeSigns
 from daemon.live_status import LiveStatus
 from daemon.lock import DaemonLock
 from daemon.model import Config, Job, LogOptions, State, unfinished
+from daemon.notify import Notifier
 from daemon.patience import GIVE_UP, Patience
 from daemon.pipeline import Pipeline
 from daemon.reporter import Reporter
@@ -45,6 +47,8 @@ STOP_WITHIN = 2.0
 TELL_EVERY = 1.0
 REPORT_WITHIN = 10.0
 """Seconds that a stop waits for a report that is being written."""
+INTAKE_WITHIN = 300.0
+"""Seconds without a round after which the search for files hangs: to watch a million folders takes minutes."""
 REST_AFTER = 2.0
 """Seconds without work after which memory is given back."""
 
@@ -71,6 +75,8 @@ class Service:
         self._fatal: Sequence[BaseException] = ()
         self._tally = Tally()
         self._started = time.time()
+        self._signs = LifeSigns(Notifier(self._complain), self._complain)
+        self._signs.starting("opening the ledger, proving the device")
         folders.make_folder(config.state_dir)
         self._lock = DaemonLock(config.state_dir)
         self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._patience)
@@ -105,7 +111,7 @@ class Service:
             complain=self._complain,
         )
         self._threads = Threads()
-        self._edits = Edits(self._rulebook, adopt=self._adopt, tell=self._tell)
+        self._edits = Edits(self._rulebook, adopt=self._adopt, tell=self._tell, reloading=self._signs.reloading)
         self._status = LiveStatus(
             self._rulebook, self._runtime, self._graphs, self._pipeline, self._host, self._tally, self._edits
         )
@@ -143,26 +149,30 @@ class Service:
         return self._exit_status()
 
     def _start(self) -> None:
+        self._signs.starting("trying the folders")
         folders.prepare(self._config.rules, self._complain)
+        self._signs.starting("finishing what was open")
         finished, handed_back = self._pipeline.publisher.recover()
         for old, new in self._intake.adopt_in_ledger(self._config).items():
             self._tell(f"rule {old} is now called {new}, and its jobs go with it")
         if finished or handed_back:
             self._tell(f"after the last end: {finished} outputs recorded, {handed_back} jobs taken up again")
+        self._signs.starting("loading the graphs")
         self._graphs.find()
         if not self._once:
             self._intake.arm()
         self._control.open()
         self._threads.start("control", lambda: self._control.run(self._stop))
         self._threads.start("sweep", lambda: folders.sweep(self._config.rules, self._stop))
-        self._threads.start("intake", lambda: self._intake.run(self._stop))
+        self._threads.start("intake", lambda: self._intake.run(self._stop), within=INTAKE_WITHIN)
         self._threads.start("graphs", lambda: self._graphs.run(self._stop))
         self._threads.start("reports", lambda: self._reporter.run(self._stop))
         self._pipeline.start()
         self._host.start()
         for line in announcement(self._config, self._runtime, self._graphs):
             self._tell(line)
-        self._tell("ready" if self._once else "ready; Ctrl-C stops it")
+        self._signs.ready([self._threads, self._pipeline.threads, self._host.threads])
+        self._tell("ready" if self._once or self._signs.watched else "ready; Ctrl-C stops it")
 
     def _loop(self) -> None:
         while not self._stop.wait(TICK_ONCE if self._once else TICK) and not self._failures():
@@ -172,6 +182,7 @@ class Service:
             if not self._once:
                 self._edits.look()
             self._rest_if_idle()
+            self._signs.tick(self._status_line)
         self._fatal = self._failures()
 
     def _failures(self) -> list[BaseException]:
@@ -179,6 +190,7 @@ class Service:
         return [*self._threads.fatal, *self._pipeline.threads.fatal, *self._host.threads.fatal]
 
     def _end(self) -> bool:
+        self._signs.stopping()
         self._stop.set()
         self._intake.wake()
         self._graphs.wake()
@@ -202,6 +214,7 @@ class Service:
             self._ledger.close()
         self._control.close()
         self._lock.release()
+        self._signs.close()
         return clean
 
     def _finish_reports(self) -> None:
@@ -243,6 +256,14 @@ class Service:
         elif not self._rested and time.monotonic() - self._tally.progressed > REST_AFTER:
             self._rested = True
             give_pages_back()
+
+    def _status_line(self) -> str:
+        """For `systemctl status`."""
+        waiting = max(0, self._open_jobs() - self._pipeline.in_flight)
+        blocked = self._pipeline.blockades.reasons() | self._graphs.trouble()
+        told = f"{waiting:,} waiting, {self._pipeline.in_flight:,} in work, {self._tally.rate():,.1f} pictures/s"
+        told += f", on the {self._runtime.label}" + (f"; blocked: {', '.join(sorted(blocked))}" if blocked else "")
+        return told + ("; config.yaml has faults, the rules from before are in force" if self._edits.faults else "")
 
     def _finished(self) -> bool:
         """With `once`: whether nothing is left to do, or nothing that can be done."""

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 # NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# ONNX Runtime would number this machine, in ~/.cache/Microsoft, and send how it is used; seen in 1.31.1.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-from daemon.cli import asking, changing, describing, weights, working
+from daemon.cli import asking, changing, describing, service, weights, working
 from daemon.cli.words import FAILED, OK, USAGE, Parser
 from daemon.errors import ConfigError, DarkroomError
 
@@ -62,6 +64,6 @@ def parser() -> Parser:
     found = Parser(prog="darkroom", description="A batch-processing daemon for pictures.")
     found.add_argument("--debug", action="store_true", help="tell more, and show tracebacks")
     commands = found.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for family in (working, asking, changing, weights, describing):
+    for family in (working, asking, changing, service, weights, describing):
         family.add_commands(commands)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import signal
 import sys
@@ -37,6 +38,7 @@ def _run(options: argparse.Namespace) -> int:
     from daemon.config import load_config
     from daemon.service import Service
 
+    faulthandler.enable()  # a crash, or a watchdog's SIGABRT, says where every thread was
     status = Service(load_config(options.config), once=options.once, debug=options.debug).run()
     sys.stdout.flush()
     return status

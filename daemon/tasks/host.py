@@ -27,6 +27,9 @@ from kernels.chain import canonical
 
 WAIT = 0.5
 """Seconds after which a slot without work looks for some, whatever it was told (law 6)."""
+SLOT_WITHIN = 600.0
+"""Seconds without a round after which a slot hangs: while a task runs it has some a second, before and after it are
+pictures to read and to write."""
 CLOSED = (State.DONE, State.SKIPPED)
 """How a job ends that will not be taken up again: nothing of its task is kept."""
 
@@ -79,7 +82,7 @@ class TaskHost:
         slots = self.config.tasks.concurrency
         threads = max(1, len(os.sched_getaffinity(0)) // slots)
         for number in range(slots):
-            self.threads.start(f"task-{number}", Slot(number, self, threads).run)
+            self.threads.start(f"task-{number}", Slot(number, self, threads).run, within=SLOT_WITHIN)
 
     def _clear(self) -> None:
         """Files of jobs that are over; previews of tasks that do not run."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from daemon.folders import make_folder
 from daemon.tasks.process import WorkerProcess
 from daemon.tasks.trying import Try
+from daemon.threads import beat
 
 if TYPE_CHECKING:
     from daemon.tasks.host import TaskHost
@@ -31,6 +32,7 @@ class Slot:
         """Until the host stops."""
         try:
             while not self._host.stopping.is_set():
+                beat()
                 if (work := self._host.claim()) is not None:
                     Try(work, self._host, self.worker).run()
                     self._idle_since = time.monotonic()

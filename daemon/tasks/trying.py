@@ -22,6 +22,7 @@ from daemon.tasks.inputs import Inputs, prepare
 from daemon.tasks.messages import Finished, Previewed, Ready, Report, Run, Stepped
 from daemon.tasks.process import WorkerProcess
 from daemon.tasks.view import TaskView
+from daemon.threads import beat
 from daemon.work import Work
 from kernels.chain import canonical, task_of
 
@@ -128,6 +129,7 @@ class Try:
     # -- while it runs -------------------------------------------------------------------------------------------
 
     def _unwanted(self) -> Why | None:
+        beat()
         if self._host.stopping.is_set():
             return Why.STOPPING
         if (now := time.monotonic()) - self._looked < LOOK:

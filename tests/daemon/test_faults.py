@@ -158,7 +158,7 @@ def test_ledger_on_a_full_disk_waits_and_goes_on(box: Box, small: Pixels) -> Non
 def test_start_on_a_full_disk_is_refused_in_one_line(box: Box) -> None:
     with small_disk(box.folder / "var") as var:
         fill(var)
-        refused = run(box, driver(box, "cli", "_parser"), "run", "--once", check=1)
+        refused = run(box, driver(box, "cli", "parser"), "run", "--once", check=1)
         assert refused.stderr.count("\n") == 1 and str(var) in refused.stderr, refused.stderr
 
 
@@ -193,7 +193,7 @@ def test_once_with_a_blocked_rule_says_what_is_left(box: Box, small: Pixels) -> 
     box.drop("out/one", b"in the way")
     box.drop("in/one/a.png", small)
     box.drop("in/two/b.png", small)
-    done = run(box, driver(box, "cli", "_parser"), "run", "--once", check=1)
+    done = run(box, driver(box, "cli", "parser"), "run", "--once", check=1)
     assert "1 pictures are left waiting" in done.stdout and "move it away" in done.stdout
     assert box.files("out/two") == ["b.png"] and box.states() == {"a.png": "waiting", "b.png": "done"}
 
@@ -260,7 +260,7 @@ def test_job_of_a_folder_that_is_no_longer_watched(box: Box, small: Pixels) -> N
     box.drop("out/one", b"in the way: the job is left waiting")
     box.write_config(TWO_RULES)
     box.drop("in/one/a.png", small)
-    run(box, driver(box, "cli", "_parser"), "run", "--once", check=1)
+    run(box, driver(box, "cli", "parser"), "run", "--once", check=1)
     (box.folder / "out/one").unlink()
     box.write_config(TWO_RULES.replace("in/one", "in/elsewhere"))
     box.drop("in/one/a.png", small[::-1].copy(), age=5)
