@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from daemon.cli.words import OK, Commands, add
+from daemon.cli.words import OK, USAGE, Commands, add
 
 
 def add_commands(commands: Commands) -> None:
@@ -16,7 +16,8 @@ def add_commands(commands: Commands) -> None:
     run = add(commands, "run", _run, "work: the daemon, until Ctrl-C", config=True)
     run.add_argument("--once", action="store_true", help="take everything that is there, finish it, stop")
 
-    add(commands, "check", _check, "validate config.yaml: every fault at once", config=True)
+    check = add(commands, "check", _check, "validate config.yaml: every fault and every doubt at once", config=True)
+    check.add_argument("--strict", action="store_true", help="let warnings count as faults")
 
     apply = add(commands, "apply", _apply, "process files once, without daemon or ledger")
     apply.add_argument("steps", metavar="STEPS", help="YAML: 'mosaic: {block: 8}' or '[grayscale, mosaic]'")
@@ -42,11 +43,17 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from daemon.config import load_config
+    from daemon.config import check_config
 
-    config = load_config(options.config)
-    print(f"{options.config}: {len(config.rules)} rules, no faults")
-    return OK
+    config, found = check_config(options.config)
+    for each in found:
+        print(each.text(str(options.config)), file=sys.stderr)
+    doubts = sum(each.warns for each in found)
+    if config is None:
+        return USAGE
+    told = f", {doubts} warning{'s' if doubts > 1 else ''}" if doubts else ""
+    print(f"{options.config}: {len(config.rules)} rules, no faults{told}")
+    return USAGE if doubts and options.strict else OK
 
 
 def _apply(options: argparse.Namespace) -> int:
