@@ -19,12 +19,15 @@ from daemon.stages import Unwanted
 from daemon.tasks import trace
 from daemon.tasks.results import wanted_beside
 from daemon.work import Recipe, Work
-from kernels.chain import canonical, task_of
+from kernels.chain import task_of
 from kernels.measuring import series_of
 from kernels.spec import operators
 
 UNKNOWN = {"width": "{width}", "height": "{height}"}
 """What stands in a path where the size of the result is not known beforehand."""
+
+UNCHANGED = "if the rule is as it was then"
+"""Whether it is, only the graph's compiler tells; and ONNX Runtime, once it is loaded, writes to a cache of its own."""
 
 
 class End(enum.StrEnum):
@@ -60,7 +63,9 @@ class Foresight:
         try:
             header, notes = self._read(rule, job, members)
             return self.placed(rule, job, _size(rule, header), notes)
-        except (Unwanted, Taken, SourceGone) as error:
+        except Unwanted as error:
+            return Foreseen(End.SKIP, str(error) if error.repeats is None else f"{error}, {UNCHANGED}")
+        except (Taken, SourceGone) as error:
             return Foreseen(End.SKIP, str(error))
         except PermanentError as error:
             return Foreseen(End.FAIL, str(error))
@@ -81,8 +86,7 @@ class Foresight:
         return headers[0], notes
 
     def _begin(self, rule: Rule, job: Job, earlier: EarlierResult | None) -> Header:
-        key = _recipe_key(self._config, rule) if earlier else ""
-        work = Work(job, rule, Recipe(None, key), earlier)
+        work = Work(job, rule, Recipe(None, earlier.recipe if earlier else ""), earlier)
         stages.begin(work, self._config.runtime.max_pixels)
         assert work.header is not None
         if self._thorough and rule.when.color is not None:
@@ -149,14 +153,6 @@ def _beside(rule: Rule) -> list[str]:
     if (task := task_of(rule.chain)) is None:
         return [findings.SUFFIX] if series_of(rule.chain) else []
     return [*wanted_beside(rule.chain, task), *((trace.JSON, trace.SVG) if rule.trace else ())]
-
-
-def _recipe_key(config: Config, rule: Rule) -> str:
-    from daemon.graphs import recipe_key  # ONNX Runtime comes with it, and few are asked for a repeat
-    from export.store import GraphStore
-
-    maker = canonical(rule.chain) if rule.is_task else GraphStore(config.state_dir / "graphs").key(rule.chain)
-    return recipe_key(maker, rule)
 
 
 def source_after(rule: Rule, job: Job, path: str | None = None) -> str:
