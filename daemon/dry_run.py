@@ -37,7 +37,7 @@ _TOLD = {
     Plan.SKIP: "skipped",
     Plan.FAIL: "failing",
     Plan.LATER: "not to be had now",
-    Plan.RUNNING: "being processed",
+    Plan.RUNNING: "taken already",
     Plan.PARTNERS: "waiting for partners",
     Plan.SETTLE: "not still yet",
     Plan.DONE: "already done",
@@ -47,7 +47,7 @@ _WORDS = {
     Plan.SKIP: "skipped: ",
     Plan.FAIL: "fails: ",
     Plan.LATER: "not now: ",
-    Plan.RUNNING: "being processed",
+    Plan.RUNNING: "taken already",
     Plan.PARTNERS: "waits for ",
     Plan.SETTLE: "not still yet: ",
 }
