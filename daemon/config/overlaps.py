@@ -120,19 +120,12 @@ def _trouble(one: Rule, other: Rule, file: str) -> tuple[str, str] | None:
 
 def shared_names(rules: Sequence[Subject], base: Path) -> Iterator[tuple[Where, str, str]]:
     """Templates by which two pictures get one name. With on_conflict: rename, both have their own all the same."""
-    publishing = [each for each in rules if each.rule.publishes]
-    for number, each in enumerate(publishing):
-        where = ("rules", each.index, "output")
-        if each.rule.on_conflict is not OnConflict.RENAME:
-            for (one, two), output, remedy in _within(each):
-                files = f"{file_in(one, base)} and {file_in(two, base)} both become {file_in(output, base)}"
-                yield where, f"{files}, {_fate(each.rule)}", f"{remedy}, or write on_conflict: rename"
-        for other in publishing[:number]:
-            renamed = each.rule.on_conflict is other.rule.on_conflict is OnConflict.RENAME
-            if not renamed and (found := _between(each, other)):
-                problem = f"{found} of rule {other.rule.name} and one of this rule become the same file"
-                remedy = "put {rule} into it, or name another folder"
-                yield where, f"{problem}, {_fate(each.rule, other.rule)}", remedy
+    earlier: dict[str, list[_Sample]] = {}
+    for each in rules:
+        if each.rule.publishes:
+            if each.rule.on_conflict is not OnConflict.RENAME:
+                yield from _within(each, base)
+            yield from _between(each, earlier)
 
 
 def _fate(*rules: Rule) -> str:
@@ -146,17 +139,26 @@ def _fate(*rules: Rule) -> str:
     return "and only one of the two may stay"
 
 
-def _within(each: Subject) -> Iterator[tuple[tuple[str, str], str, str]]:
+def _within(each: Subject, base: Path) -> Iterator[tuple[Where, str, str]]:
+    """Two files of one rule with one name."""
+    for one, two, output, remedy in _alike(each):
+        files = f"{file_in(one, base)} and {file_in(two, base)} both become {file_in(output, base)}"
+        problem = f"{files}, {_fate(each.rule)}"
+        yield ("rules", each.index, "output"), problem, f"{remedy}, or write on_conflict: rename"
+
+
+def _alike(each: Subject) -> Iterator[tuple[str, str, str, str]]:
     """Two files of one rule with one name: their paths, the name, and the remedy."""
     rule, roots = each.rule, [str(root) for root in each.rule.watch]
-    example = common(each.paths())
-    name = example if example is None or not rule.inputs else "x"
-    if name is not None and len(roots) > 1 and (output := _output(rule, name)):
-        yield (f"{roots[0]}/{name}", f"{roots[1]}/{name}"), output, "give each folder a rule of its own"
-    if name is not None and (found := _in_two_folders(rule, name)):
-        yield (f"{roots[0]}/{found[0]}", f"{roots[0]}/{found[1]}"), found[2], "put {dir} into it"
-    if not rule.inputs and (found := _with_two_endings(each)):
-        yield (f"{roots[0]}/{found[0]}", f"{roots[0]}/{found[1]}"), found[2], "put {name} or {ext} into it"
+    if (name := common(each.paths())) is None:
+        return
+    name = "x" if rule.inputs else name
+    if len(roots) > 1 and (output := _output(rule, name)):
+        yield f"{roots[0]}/{name}", f"{roots[1]}/{name}", output, "give each folder a rule of its own"
+    if found := _in_two_folders(rule, name):
+        yield f"{roots[0]}/{found[0]}", f"{roots[0]}/{found[1]}", found[2], "put {dir} into it"
+    if found := _with_two_endings(each):
+        yield f"{roots[0]}/{found[0]}", f"{roots[0]}/{found[1]}", found[2], "put {name} or {ext} into it"
 
 
 def _in_two_folders(rule: Rule, name: str) -> tuple[str, str, str] | None:
@@ -172,53 +174,60 @@ def _in_two_folders(rule: Rule, name: str) -> tuple[str, str, str] | None:
 
 def _with_two_endings(each: Subject) -> tuple[str, str, str] | None:
     """Two files of one folder whose names differ in their endings alone, and become the same."""
-    paths = each.paths()
-    for one, two in sorted(itertools.combinations(EXTENSIONS, 2), key=_look_alike):
-        if not _alike(each.rule, each.rule, one, two):
-            continue
-        name = stem((paths, (f".{one}", f".{two}")))
-        if name is not None and (output := _output(each.rule, f"{name}.{one}")):
-            return f"{name}.{one}", f"{name}.{two}", output
+    paths, samples = each.paths(), _samples(each)
+    for one, two in sorted(itertools.combinations(samples, 2), key=_look_alike):
+        if one.output == two.output and (name := stem((paths, (one.ending, two.ending)))) is not None:
+            return f"{name}{one.ending}", f"{name}{two.ending}", _output(each.rule, f"{name}{one.ending}") or one.output
     return None
 
 
-def _look_alike(pair: tuple[str, str]) -> bool:
+def _between(each: Subject, earlier: dict[str, list[_Sample]]) -> Iterator[tuple[Where, str, str]]:
+    """Earlier rules whose pictures or groups get the name of one of this rule, which is then among them."""
+    told, samples = set[int](), _samples(each)
+    for mine in samples:
+        for theirs in earlier.get(mine.output, ()):
+            other = theirs.subject
+            renamed = each.rule.on_conflict is other.rule.on_conflict is OnConflict.RENAME
+            if renamed or other.index in told or (name := _met(mine, theirs)) is None:
+                continue
+            told.add(other.index)
+            problem = f"{name}{theirs.ending} of rule {other.rule.name} and one of this rule become the same file"
+            remedy = "put {rule} into it, or name another folder"
+            yield ("rules", each.index, "output"), f"{problem}, {_fate(each.rule, other.rule)}", remedy
+    for mine in samples:
+        earlier.setdefault(mine.output, []).append(mine)
+
+
+class _Sample(NamedTuple):
+    """What a rule makes of a picture called x with this ending, or of a group called x, which has none."""
+
+    subject: Subject
+    ending: str
+    output: str
+
+
+def _samples(each: Subject) -> list[_Sample]:
+    endings = [""] if each.rule.inputs else [f".{extension}" for extension in EXTENSIONS]
+    outputs = [(ending, _output(each.rule, f"x{ending}")) for ending in endings]
+    return [_Sample(each, ending, output) for ending, output in outputs if output is not None]
+
+
+def _met(one: _Sample, other: _Sample) -> str | None:
+    """What can stand for x in both; a group can be called anything."""
+    asked = [(each.subject.paths(), (each.ending,)) for each in (one, other) if not each.subject.rule.inputs]
+    return stem(*asked)
+
+
+def _look_alike(pair: tuple[_Sample, _Sample]) -> bool:
     """Endings that are spellings of one another make poor examples."""
-    return pair[0][0] == pair[1][0]
-
-
-def _between(each: Subject, other: Subject) -> str | None:
-    """A picture or group of the other rule that gets the name of one of this rule."""
-    if each.rule.output.folder != other.rule.output.folder:
-        return None
-    for one, two in itertools.product(_endings(each.rule), _endings(other.rule)):
-        if not _alike(each.rule, other.rule, one, two):
-            continue
-        asked = [(side.paths(), (f".{end}",)) for side, end in ((each, one), (other, two)) if not side.rule.inputs]
-        if (name := stem(*asked)) is not None:
-            return _named(other.rule, name or "x", two)
-    return None
-
-
-def _endings(rule: Rule) -> Sequence[str]:
-    return ("",) if rule.inputs else EXTENSIONS
-
-
-def _named(rule: Rule, stem: str, ending: str) -> str:
-    return stem if rule.inputs else f"{stem}.{ending}"
-
-
-def _alike(one: Rule, other: Rule, ending: str, others: str) -> bool:
-    """Whether the templates tell two names with these endings apart."""
-    first = _output(one, _named(one, "x", ending))
-    return first is not None and first == _output(other, _named(other, "x", others))
+    return pair[0].ending[1] == pair[1].ending[1]
 
 
 def _same_output(one: Rule, other: Rule, file: str) -> bool:
     """Whether both give a file they share the same name; `shared_names` tells of it."""
     name = os.path.basename(file)
     both = not one.inputs and not other.inputs and one.publishes and other.publishes
-    return both and _output(one, name) == _output(other, name)
+    return both and one.output.folder == other.output.folder and _output(one, name) == _output(other, name)
 
 
 def _output(rule: Rule, relative: str) -> str | None:
