@@ -9,14 +9,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from daemon import findings, partners
+from daemon import findings
 from daemon.answers import ago, open_ledger
 from daemon.control import NoAnswerError, ask
 from daemon.groups import places_of
 from daemon.ledger import Ledger
 from daemon.lock import alive
-from daemon.match import IGNORED, ignored, matches
+from daemon.match import IGNORED, ignored
 from daemon.model import Config, Fingerprint, Job, Member, Rule, State
+from daemon.refusal import refusal
 from daemon.scan import fingerprint_of
 from kernels.chain import describe
 
@@ -147,14 +148,10 @@ def _unknown(config: Config, full: str, places: list[tuple[Rule, str, str]]) -> 
 
 
 def _verdict(config: Config, rule: Rule, full: str, relative: str) -> str:
-    if not rule.recursive and "/" in relative:
-        return "takes nothing from subfolders (recursive: false)"
-    if not matches(rule.match, relative):
-        return f"takes only {', '.join(rule.match)}"
-    if rule.inputs and not (found := list(places_of(rule.inputs, relative))):
-        return f"makes groups of {partners.wanted(rule)}; this is none of them, rename it"
+    if (reason := refusal(rule, full.removesuffix(f"/{relative}"), relative)) is not None:
+        return reason
     if not alive(config.state_dir):
         return "would take it, but no daemon runs: `darkroom run`"
     age = time.time() - Path(full).stat().st_mtime
-    role = f" as {found[0][0].role} of {found[0][1].name}" if rule.inputs else ""
+    role = next((f" as {each.role} of {place.name}" for each, place in places_of(rule.inputs, relative)), "")
     return f"will take it{role} once it has been still for {config.settle:g} s (last changed {max(0.0, age):.1f} s ago)"

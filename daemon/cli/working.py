@@ -9,15 +9,22 @@ import signal
 import sys
 from pathlib import Path
 
-from daemon.cli.words import OK, Commands, add
+from daemon.cli.words import OK, USAGE, Commands, add, as_json
+from daemon.errors import ConfigError
 
 
 def add_commands(commands: Commands) -> None:
     """Add them."""
     run = add(commands, "run", _run, "work: the daemon, until Ctrl-C", config=True)
     run.add_argument("--once", action="store_true", help="take everything that is there, finish it, stop")
+    run.add_argument("--dry-run", action="store_true", help="say what would be done with it, and touch nothing")
+    run.add_argument("--json", action="store_true", help="with --dry-run: for programs")
 
-    add(commands, "check", _check, "validate config.yaml: every fault at once", config=True)
+    check = add(commands, "check", _check, "validate config.yaml: every fault and every doubt at once", config=True)
+    check.add_argument("--strict", action="store_true", help="let warnings count as faults")
+    check.add_argument(
+        "--explain", metavar="FILE", nargs="+", type=Path, help="say what each rule would do with it, and do nothing"
+    )
 
     apply = add(commands, "apply", _apply, "process files once, without daemon or ledger")
     apply.add_argument("steps", metavar="STEPS", help="YAML: 'mosaic: {block: 8}' or '[grayscale, mosaic]'")
@@ -34,6 +41,10 @@ def add_commands(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.dry_run:
+        return _dry_run(options)
+    if options.json:
+        raise ConfigError(["darkroom run: --json goes with --dry-run; add that, or ask `darkroom status --json`"])
     gc.disable()  # while modules load, every search for cycles is in vain; the service turns it on again
     from daemon.config import load_config
     from daemon.service import Service
@@ -44,11 +55,42 @@ def _run(options: argparse.Namespace) -> int:
     return status
 
 
-def _check(options: argparse.Namespace) -> int:
+def _dry_run(options: argparse.Namespace) -> int:
     from daemon.config import load_config
+    from daemon.dry_run import dry_run
 
-    config = load_config(options.config)
-    print(f"{options.config}: {len(config.rules)} rules, no faults")
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
+    found = dry_run(load_config(options.config))
+    for folder, problem in found.trouble.items():
+        print(f"{folder}: {problem}", file=sys.stderr)
+    for line in [as_json(found.as_json())] if options.json else found.lines():
+        print(line)
+    return OK
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.explain:
+        return _explain(options)
+    from daemon.config import check_config
+
+    config, found = check_config(options.config)
+    for each in found:
+        print(each.text(str(options.config)), file=sys.stderr)
+    doubts = sum(each.warns for each in found)
+    if config is None:
+        return USAGE
+    told = f", {doubts} warning{'s' if doubts > 1 else ''}" if doubts else ""
+    print(f"{options.config}: {len(config.rules)} rules, no faults{told}")
+    return USAGE if doubts and options.strict else OK
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from daemon.config import load_config
+    from daemon.explaining import explain
+
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    for line in explain(load_config(options.config), options.explain):
+        print(line)
     return OK
 
 

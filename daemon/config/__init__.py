@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from daemon.config.explain import fault_at, faults_of
 from daemon.config.faults import Fault, Place, Where, place_of
-from daemon.config.shapes import ConfigShape
+from daemon.config.shapes import ConfigShape, RuleShape
 from daemon.config.types import DEFAULT_STATE_DIR
 from daemon.config.yaml_source import Data, Document, read_yaml
 from daemon.config.yaml_words import YamlError
@@ -27,16 +28,43 @@ def load_config(path: Path) -> Config:
     Raises ConfigError with all faults of the file, sorted by place, each one line
     `FILE:LINE:COL: dotted.path: what is wrong; what would be right`. Whether the folders exist is not looked at.
     """
+    config, faults = _read(path, warn=False)
+    if config is None:
+        raise ConfigError([fault.text(str(path)) for fault in faults])
+    return config
+
+
+def check_config(path: Path) -> tuple[Config | None, list[Fault]]:
+    """The configuration, None if it has faults; and its faults and warnings, sorted by place.
+
+    For the warnings, the folders are looked at. Beside faults they are about the rules that have none.
+    """
+    return _read(path, warn=True)
+
+
+def _read(path: Path, *, warn: bool) -> tuple[Config | None, list[Fault]]:
     try:
         document = read_yaml(_text(path))
     except YamlError as error:
-        raise ConfigError([error.fault.text(str(path))]) from None
+        return None, [error.fault]
     # A path is made absolute as it was written: behind a symbolic link, relative folders are those beside the link.
     absolute_path = Path(os.path.abspath(path))
     shape, faults = _checked(document, absolute_path.parent)
-    if shape is None or faults:
-        raise ConfigError([fault.text(str(path)) for fault in sorted(set(faults))])
-    return _build(shape, absolute_path)
+    config = None if shape is None or faults else _build(shape, absolute_path)
+    warnings = _warnings(document, absolute_path.parent) if warn else ()
+    return config, sorted({*faults, *warnings})
+
+
+def _warnings(document: Document, base: Path) -> Iterator[Fault]:
+    """What is doubtful about the rules that can be read, each taken alone."""
+    from daemon.config.warnings import Subject, warnings_of  # `darkroom check` alone pays for it
+
+    data, rules = document.root.plain(), list[Subject]()
+    for index, raw in _rules(data) if isinstance(data, dict) else ():
+        with contextlib.suppress(ValidationError):
+            rules.append(Subject(index, RuleShape.model_validate(raw, context={"base": base}).build()))
+    if rules:
+        yield from warnings_of(document, rules, base, _absolute(data.get("state_dir", DEFAULT_STATE_DIR), base))
 
 
 def _text(path: Path) -> str:

@@ -16,16 +16,21 @@ class Place(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """One thing wrong with the file; sorts by place. `where` is a dotted path, or `yaml` or `file` for the whole."""
+    """One thing wrong with the file; sorts by place. `where` is a dotted path, or `yaml` or `file` for the whole.
+
+    One that only `warns` is a doubt: darkroom works with such a file.
+    """
 
     place: Place
     where: str
     problem: str
     remedy: str
+    warns: bool = False
 
     def text(self, file: str) -> str:
         """The fault as one line: `FILE:LINE:COL: dotted.path: what is wrong; what would be right`."""
-        line = f"{file}:{self.place.line}:{self.place.column}: {self.where}: {self.problem}; {self.remedy}"
+        problem = f"warning: {self.problem}" if self.warns else self.problem
+        line = f"{file}:{self.place.line}:{self.place.column}: {self.where}: {problem}; {self.remedy}"
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 

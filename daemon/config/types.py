@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -96,7 +97,7 @@ def _input(role: str, raw: object, base: Path) -> Input:
         raise UnfitError("the pattern is empty", f'write one such as "{KEY}.{role}.*", or name a file')
     check_fixed(raw)
     fixed = Path(absolute(raw, base))
-    if fixed.is_dir():  # one that is not there yet may come
+    if os.path.isdir(fixed):  # one that is not there yet may come; Path.is_dir raises on a name that is too long
         raise UnfitError(f"{show(raw)} is a folder and no file", f'name a file in it, or write "{KEY}.{role}.*"')
     return Input(role, fixed=fixed)
 

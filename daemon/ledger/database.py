@@ -43,7 +43,7 @@ class Database:
     def _first(self) -> sqlite3.Connection:
         connection = _connect(self.path, self._timeout)
         try:
-            with _reported(self.path):
+            with reported(self.path):
                 migrate(connection)
         except BaseException:
             connection.close()
@@ -70,7 +70,7 @@ class Database:
         return self._patiently(lambda: self._look(sql, values))
 
     def _look(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        with _reported(self.path):
+        with reported(self.path):
             if (reader := getattr(self._readers, "connection", None)) is None:
                 reader = self._readers.connection = _connect(self.path, self._timeout)
                 with self._lock:
@@ -82,7 +82,7 @@ class Database:
         self._patiently(lambda: self._transact(body, durable))
 
     def _transact(self, body: Callable[[sqlite3.Connection], object], durable: bool) -> None:
-        with self._lock, _reported(self.path):
+        with self._lock, reported(self.path):
             self.connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -95,7 +95,7 @@ class Database:
 
 
 def _connect(path: Path, timeout: float) -> sqlite3.Connection:
-    with _reported(path):
+    with reported(path):
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             _use_wal(connection, timeout)
@@ -105,8 +105,13 @@ def _connect(path: Path, timeout: float) -> sqlite3.Connection:
             raise
     if version > len(MIGRATIONS):
         connection.close()
-        raise DarkroomError(f"{path}: written by a newer darkroom (schema {version}); install that version or newer")
+        raise newer(path, version)
     return connection
+
+
+def newer(path: Path, version: int) -> DarkroomError:
+    """The error for a ledger whose schema this darkroom does not know."""
+    return DarkroomError(f"{path}: written by a newer darkroom (schema {version}); install that version or newer")
 
 
 def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
@@ -123,7 +128,7 @@ def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def reported(path: Path) -> Iterator[None]:
     """Turn SQLite's complaints about its surroundings into errors that say where, what, and the remedy."""
     try:
         yield

@@ -1,0 +1,168 @@
+"""`darkroom check --explain FILE`: what each rule would do with a file, without doing it. The file need not exist."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.errors import DarkroomError
+from daemon.foresight import End, Foreseen, Foresight, source_after
+from daemon.gathering import gather
+from daemon.groups import Group, compose, places_of
+from daemon.ledger import Ledger
+from daemon.ledger.reading import ReadLedger
+from daemon.listing import Listing
+from daemon.model import Conditions, Config, Fingerprint, Input, Job, Member, Rule, State
+from daemon.patterns import Place
+from daemon.refusal import refusal
+from daemon.report.values import REPORT_FILES
+from daemon.scan import look
+from daemon.settle import Settler, Sighting
+
+_ABSENT = Fingerprint(0, 0, 0)
+
+
+def explain(config: Config, paths: Sequence[Path]) -> Iterator[str]:
+    """A paragraph for each file: what it is, and a rule or two lines about each rule."""
+    with closing(ReadLedger(config.state_dir / "ledger.db")) as ledger:
+        foresight = Foresight(config, ledger, thorough=True)
+        for path in paths:
+            yield from _Explained(config, ledger, foresight, os.path.abspath(path)).lines()
+
+
+@dataclass(frozen=True, slots=True)
+class _Explained:
+    """One file. `full` is its absolute path."""
+
+    config: Config
+    ledger: Ledger
+    foresight: Foresight
+    full: str
+
+    def lines(self) -> Iterator[str]:
+        sighting = look("", self.full)
+        if own := self._own(sighting):
+            yield f"{self.full}: {own}; never taken as input"
+            return
+        yield f"{self.full}: {self._what(sighting)}"
+        for rule in self.config.rules:
+            for number, line in enumerate(self._rule(rule, sighting)):
+                yield f"    {line}" if number else f"  {rule.name}: {line}"
+
+    def _what(self, sighting: Sighting | None) -> str:
+        if sighting is not None:
+            return f"{sighting.fingerprint.size:,} bytes"
+        if os.path.lexists(self.full):
+            return "not a file that can be read"
+        return "there is no such file; what depends on its content is not known"
+
+    def _own(self, sighting: Sighting | None) -> str | None:
+        """Whose work the file is, if it is darkroom's."""
+        if any(self.full in {f"{rule.report}/{name}" for name in REPORT_FILES} for rule in self.config.rules):
+            return "a report of darkroom"
+        if sighting is None or not self.ledger.own([sighting.fingerprint]):
+            return None
+        record = self.ledger.written([self.full]).get(self.full)
+        return f"written by darkroom, from {record.source} (job {record.job})" if record else "written by darkroom"
+
+    # -- one rule ------------------------------------------------------------------------------------------------
+
+    def _rule(self, rule: Rule, sighting: Sighting | None) -> Iterator[str]:
+        root = next((str(folder) for folder in rule.watch if self.full.startswith(f"{folder}/")), None)
+        if root is None:
+            fixed = [each.role for each in rule.inputs if str(each.fixed) == self.full]
+            watched = ", ".join(map(str, rule.watch))
+            yield f"has it as the {fixed[0]} of every group" if fixed else f"no: it does not lie in {watched}"
+            return
+        relative = self.full[len(root) + 1 :]
+        if (reason := refusal(rule, root, relative)) is not None or (reason := _linked(root, relative)) is not None:
+            yield f"no: {reason}"
+        elif rule.inputs:
+            for wanted, place in places_of(rule.inputs, relative):
+                yield from self._member(rule, root, wanted, place, sighting)
+        else:
+            job = _job(rule, root, relative, sighting.fingerprint if sighting else _ABSENT)
+            yield from self._job(rule, job, (), sighting)
+
+    def _member(self, rule: Rule, root: str, wanted: Input, place: Place, sighting: Sighting | None) -> Iterator[str]:
+        group = self._group(rule, root, wanted, place, sighting)
+        role = f"takes it as {wanted.role} of group {place.name}"
+        if group.trouble:
+            yield f"{role}, which fails: {group.trouble}"
+        elif group.lacks:
+            yield f"{role}, which waits for {group.lacks}"
+        else:
+            job = _job(rule, root, place.name, group.fingerprint)
+            yield from self._job(rule, job, group.members, sighting, role)
+
+    def _group(self, rule: Rule, root: str, wanted: Input, place: Place, sighting: Sighting | None) -> Group:
+        """The group as it is; with this file, if that is not there yet."""
+        gathered = gather(rule, root, [place], Listing(root), self.ledger)
+        members = gathered[0].group.members if gathered else ()
+        if sighting is None:
+            members = (*members, Member(wanted.role, self.full, _ABSENT))
+        found = {each.role: [member for member in members if member.role == each.role] for each in rule.inputs}
+        return compose(rule.inputs, place, found, root)
+
+    # -- one job -------------------------------------------------------------------------------------------------
+
+    def _job(
+        self, rule: Rule, job: Job, members: Sequence[Member], sighting: Sighting | None, takes: str = "takes it"
+    ) -> Iterator[str]:
+        known = self.ledger.newest_groups(rule.name, job.root, [job.relative]).get(job.relative)
+        if known is not None and known.fingerprint == job.fingerprint and known.state is not State.WAITING:
+            output = f", {known.output}" if known.output else ""
+            yield f"{takes}; done already: job {known.id} is {known.state.value}{output} ({known.reason})"
+            return
+        seen = self.foresight.of(rule, job, members) if sighting else self._unseen(rule, job)
+        yield f"{takes}{_told(seen)}"
+        yield from seen.notes
+        if known is not None:
+            same = known.fingerprint == job.fingerprint
+            yield f"job {known.id} waits for it" if same else f"job {known.id} had another version: {known.state.value}"
+        if sighting is not None and not Settler(self.config.settle).still(sighting, time.time()):
+            yield f"once it has been still for {self.config.settle:g} s"
+        if seen.end is End.PROCESS:
+            yield source_after(rule, job, self.full if members else None) + self._others(rule)
+
+    def _unseen(self, rule: Rule, job: Job) -> Foreseen:
+        """Where the result of a file would go that is not there."""
+        notes = ("if it meets `when`, which is not known without it",) if rule.when != Conditions() else ()
+        try:
+            return self.foresight.placed(rule, job, None, notes)
+        except DarkroomError as error:
+            return Foreseen(End.FAIL, str(error))
+
+    def _others(self, rule: Rule) -> str:
+        """The rules that a source that goes has to wait for."""
+        if rule.keeps_source:
+            return ""
+        roots = [(other, str(root)) for other in self.config.rules if other is not rule for root in other.watch]
+        names = [
+            other.name
+            for other, root in roots
+            if self.full.startswith(f"{root}/") and refusal(other, root, self.full[len(root) + 1 :]) is None
+        ]
+        return f", once rule {' and rule '.join(names)} had it too" if names else ""
+
+
+def _told(seen: Foreseen) -> str:
+    if seen.end is End.PROCESS:
+        return f" → {seen.output}" if seen.output else ""
+    verb = {End.SKIP: "skips it", End.FAIL: "fails", End.LATER: "tries again later"}[seen.end]
+    return f" and {verb}: {seen.reason}"
+
+
+def _linked(root: str, relative: str) -> str | None:
+    """Why a scan does not come to a file, though the rule would take it."""
+    parents = [f"{root}/{parent}" for parent in Path(relative).parents if str(parent) != "."]
+    links = [parent for parent in parents if os.path.islink(parent)]
+    return f"{links[-1]} is a link to a folder, and those are not followed" if links else None
+
+
+def _job(rule: Rule, root: str, relative: str, fingerprint: Fingerprint) -> Job:
+    return Job(0, rule.name, root, relative, fingerprint, State.WAITING, "")

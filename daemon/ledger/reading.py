@@ -1,0 +1,97 @@
+"""The ledger read by somebody who must leave no trace: nothing is made, migrated, or written, not even its log's index.
+
+SQLite's `mode=ro` alone makes a log and its index beside a ledger in WAL mode that has none, and writes the index where
+there is one. So a ledger without a log, which nobody has open, is read as `immutable`, and one with a log, beside a
+daemon or after one that was killed, with `readonly_shm` (tests/daemon/test_dry_run.py compares every file).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from daemon.errors import BlockedError
+from daemon.ledger import Ledger
+from daemon.ledger.database import Database, newer, reported
+from daemon.ledger.migrations import MIGRATIONS, migrate
+from daemon.ledger.questions import Questions
+
+TRIES = 3
+"""A daemon may start or end in the moment between a look for its log and the opening."""
+
+
+class ReadLedger(Ledger):
+    """A ledger that answers and cannot be written to. Without a file it is empty.
+
+    Raises BlockedError where it cannot be read, DarkroomError where it is no ledger, or that of a newer darkroom.
+    """
+
+    def __init__(self, path: Path) -> None:
+        Questions.__init__(self, _ReadOnly(path, 0.0, lambda error: False))
+        self._clock = time.time
+        self._write = self._database.write
+
+
+class _ReadOnly(Database):
+    """One connection, which cannot write."""
+
+    _has_log = True
+
+    def _first(self) -> sqlite3.Connection:
+        try:
+            os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return _migrated(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+        except OSError as error:
+            raise BlockedError(f"{self.path}: {error.strerror}; ask as the daemon's user") from error
+        for left in reversed(range(TRIES)):
+            try:
+                return self._opened()
+            except BlockedError:
+                if not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _opened(self) -> sqlite3.Connection:
+        self._has_log = self._log_is_there()
+        how = "mode=ro&readonly_shm=1" if self._has_log else "immutable=1"
+        with reported(self.path):
+            address = f"file:{quote(os.fsencode(self.path))}?{how}"
+            connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+            try:
+                return self._understood(connection)
+            except BaseException:
+                connection.close()
+                raise
+
+    def _log_is_there(self) -> bool:
+        return os.path.exists(f"{self.path}-wal")
+
+    def _understood(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """The connection; to a copy in memory, brought up to date there, of a ledger that an older darkroom left."""
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise newer(self.path, version)
+        if version == len(MIGRATIONS):
+            return connection
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.backup(copy)
+        connection.close()
+        return _migrated(copy)
+
+    def _look(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        if self._log_is_there() and not self._has_log:  # a daemon was started meanwhile
+            self._open.append(self._first())
+            self.connection = self._open[-1]
+        with self._lock, reported(self.path):
+            return list(self.connection.execute(sql, values).fetchall())
+
+
+def _migrated(connection: sqlite3.Connection) -> sqlite3.Connection:
+    migrate(connection)
+    return connection
