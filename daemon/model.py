@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daemon.hooks.values import OnFailure, OnIdle
 from daemon.match import matches
 from daemon.patterns import Pattern
 from daemon.template import Template
@@ -129,6 +130,8 @@ class Rule:
     preview: float | None = None
     trace: bool = False
     inputs: tuple[Input, ...] = ()
+    on_failure: OnFailure | None = None
+    on_idle: OnIdle | None = None
 
     def takes(self, relative: str) -> bool:
         """Whether a path below a watched folder is one of this rule's."""

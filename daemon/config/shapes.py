@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from daemon.config import roles
+from daemon.config.hooks import OnFailureKey, OnIdleKey
 from daemon.config.parts import EncodeShape, RuntimeShape, Shape, Source, SourceShape, TasksShape, WhenShape, policy
 from daemon.config.types import (
     DEFAULT_STATE_DIR,
@@ -61,6 +62,8 @@ class RuleShape(Shape):
     retries: Annotated[int, Field(ge=0, le=100)] = Field(default=3, description="For faults that may pass.")
     preview: Preview | None = Field(default=None, description="How often a running task shows its picture.")
     trace: bool = Field(default=False, description="Write a task's losses beside its output.")
+    on_failure: OnFailureKey = Field(default=None, description="What is started, or told, when pictures fail.")
+    on_idle: OnIdleKey = Field(default=None, description="The same when the rule has worked off all that there was.")
 
     @field_validator("preview", "trace")
     @classmethod
@@ -136,6 +139,8 @@ class RuleShape(Shape):
             preview=self.preview,
             trace=self.trace,
             inputs=self.inputs,
+            on_failure=self.on_failure.build() if self.on_failure else None,
+            on_idle=self.on_idle.build() if self.on_idle else None,
         )
 
 
