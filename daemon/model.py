@@ -111,7 +111,7 @@ class Rule:
 
     A rule that only reports publishes no pictures; its `output` then says where error receipts go. One with `inputs`
     makes a job of each group of files, any other of each file. Of a rule with a task, `preview` is the seconds between
-    two previews, and `trace` asks for the losses beside the output.
+    two previews, and `trace` asks for the losses beside the output. `on_failure` and `on_idle` are told of its jobs.
     """
 
     name: str

@@ -77,16 +77,19 @@ class Hooks:
 
     def finish(self, hurry: Callable[[], bool]) -> None:
         """No more jobs end. Tell what is left, each hook within its time-out; in a `hurry` all within STOP_WITHIN."""
+        self._hurry_if(hurry())  # before it ends: else it would tell of rules that are idle
         self._ending.set()
         self._wake.set()
         while not self._threads.join(0.02):
-            if self._deadline is None and hurry():
-                self._deadline = time.monotonic() + STOP_WITHIN
-                self._wake.set()
+            self._hurry_if(hurry())
             # The thread ends by itself by then, unless the ledger's disk or the system keeps it.
             if self._deadline is not None and time.monotonic() > self._deadline + IMPATIENT:
                 self._complain("hooks: not ended; what they had to tell may be lost")
                 return
+
+    def _hurry_if(self, hurry: bool) -> None:
+        if hurry and self._deadline is None:
+            self._deadline = time.monotonic() + STOP_WITHIN
 
     # -- the thread ----------------------------------------------------------------------------------------------
 

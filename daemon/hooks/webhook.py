@@ -12,14 +12,16 @@ import json
 import sys
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A redirected POST becomes a GET without the event, and credentials would go to whoever is named."""
 
-    def http_error_302(self, *given: Any) -> None:
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> None:
         """Leave it to be told as the error it is."""
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
