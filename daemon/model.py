@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daemon.hooks.values import OnFailure, OnIdle
 from daemon.match import matches
 from daemon.patterns import Pattern
 from daemon.template import Template
@@ -110,7 +111,7 @@ class Rule:
 
     A rule that only reports publishes no pictures; its `output` then says where error receipts go. One with `inputs`
     makes a job of each group of files, any other of each file. Of a rule with a task, `preview` is the seconds between
-    two previews, and `trace` asks for the losses beside the output.
+    two previews, and `trace` asks for the losses beside the output. `on_failure` and `on_idle` are told of its jobs.
     """
 
     name: str
@@ -129,6 +130,8 @@ class Rule:
     preview: float | None = None
     trace: bool = False
     inputs: tuple[Input, ...] = ()
+    on_failure: OnFailure | None = None
+    on_idle: OnIdle | None = None
 
     def takes(self, relative: str) -> bool:
         """Whether a path below a watched folder is one of this rule's."""

@@ -23,6 +23,7 @@ from daemon.edits import Edits
 from daemon.errors import DarkroomError
 from daemon.graphs import Graphs
 from daemon.grouping import look_again
+from daemon.hooks.firing import Hooks
 from daemon.intake import Intake
 from daemon.journal import Event, Level, Records
 from daemon.ledger import Ledger, Move
@@ -77,6 +78,7 @@ class Service:
         self._started = time.time()
         self._signs = LifeSigns(Notifier(self._complain), self._complain)
         self._signs.starting("opening the ledger, proving the device")
+        self._hooks = Hooks(self._rulebook, self._complain)
         folders.make_folder(config.state_dir)
         self._lock = DaemonLock(config.state_dir)
         self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._patience)
@@ -89,7 +91,7 @@ class Service:
         )
         self._graphs = Graphs(self._rulebook, self._runtime, complain=self._complain, ready=self._wake)
         self._intake = Intake(
-            self._rulebook, self._ledger, complain=self._complain, arrived=self._wake, ended=self._tally.note
+            self._rulebook, self._ledger, complain=self._complain, arrived=self._wake, ended=self._note
         )
         self._reporter = Reporter(self._rulebook, self._ledger, self._complain)
         self._pipeline = Pipeline(
@@ -167,6 +169,7 @@ class Service:
         self._threads.start("intake", lambda: self._intake.run(self._stop), within=INTAKE_WITHIN)
         self._threads.start("graphs", lambda: self._graphs.run(self._stop))
         self._threads.start("reports", lambda: self._reporter.run(self._stop))
+        self._hooks.start()
         self._pipeline.start()
         self._host.start()
         for line in announcement(self._config, self._runtime, self._graphs):
@@ -200,6 +203,7 @@ class Service:
         self._building = not self._runtime.close()
         self._threads.join(1.0)
         self._finish_reports()
+        self._hooks.finish(hurry=lambda: not self._once or self._signals > 0)
         self._show()
         waiting = 0, ""
         with contextlib.suppress(DarkroomError):  # what ended us is told already
@@ -310,14 +314,19 @@ class Service:
         def in_force(renamed: Mapping[str, str]) -> None:
             self._graphs.look_for_new()
             self._host.look_for_tasks()
+            self._hooks.renamed(renamed)
             self._wake()
             adopted(renamed)
 
         self._intake.adopt(config, in_force)
 
     def _ended(self, job: Job, move: Move) -> None:
-        self._tally.note(job, move)
+        self._note(job, move)
         self._host.ended(job, move)
+
+    def _note(self, job: Job, move: Move) -> None:
+        self._tally.note(job, move)
+        self._hooks.note(job, move)
 
     def _look_again(self, job: Job) -> None:
         look_again(self._ledger, self._intake.hints, job)

@@ -58,7 +58,7 @@ class Template:
     @classmethod
     def parse(cls, text: str, base: Path) -> Template:
         """Parse and check a template; a relative one starts in `base`. Raises UnfitError."""
-        tokens = _tokens(text)
+        tokens = tokens_of(text, FIELDS, "stem")
         fixed, rest = _split(tokens)
         parts = tuple(_components(rest))
         _check(tokens, parts)
@@ -101,15 +101,16 @@ class Template:
         return self.folder, (*parts[:-1], name)
 
 
-def _tokens(text: str) -> list[str | Field]:
-    """Literal text and fields, in order; neighbouring literals are joined."""
+def tokens_of(text: str, fields: Iterable[str], example: str) -> list[str | Field]:
+    """Literal text and fields, of those there are, in order; neighbouring literals are joined. Raises UnfitError."""
     tokens: list[str | Field] = []
     for match in _TOKEN.finditer(text):
         piece = match.group()
         if piece in ("{", "}"):
-            raise UnfitError(f"a {piece} without its partner", f"write {piece * 2} for the sign itself, or {{stem}}")
+            remedy = f"write {piece * 2} for the sign itself, or {{{example}}}"
+            raise UnfitError(f"a {piece} without its partner", remedy)
         if match.group(1) is not None:
-            tokens.append(_field(match.group(1)))
+            tokens.append(_field(match.group(1), fields))
         else:
             literal = piece[0] if piece in ("{{", "}}") else piece
             joined = tokens.pop() if tokens and isinstance(tokens[-1], str) else ""
@@ -117,9 +118,9 @@ def _tokens(text: str) -> list[str | Field]:
     return tokens
 
 
-def _field(name: str) -> Field:
-    if name not in FIELDS:
-        raise UnfitError(f"{{{name}}} is not a field", suggest(f"{{{name}}}", [f"{{{field}}}" for field in FIELDS]))
+def _field(name: str, fields: Iterable[str]) -> Field:
+    if name not in fields:
+        raise UnfitError(f"{{{name}}} is not a field", suggest(f"{{{name}}}", [f"{{{field}}}" for field in fields]))
     return Field(name)
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from daemon.config.faults import Fault, Where, dotted
+from daemon.config.hooks import OnFailureShape, OnIdleShape
 from daemon.config.parts import EncodeShape, LogShape, MoveShape, RuntimeShape, SourceShape, TasksShape, WhenShape
 from daemon.config.shapes import ConfigShape, RuleShape
 from daemon.config.types import FORMS, MAX_WORKERS, InnerError, KeyFault
@@ -28,6 +29,8 @@ _SHAPES: Mapping[str | int, type[BaseModel]] = {
     "encode": EncodeShape,
     "source": SourceShape,
     "move": MoveShape,
+    "on_failure": OnFailureShape,
+    "on_idle": OnIdleShape,
 }
 _KINDS = {
     "string_type": ("text", "write text, in quotes if it looks like something else"),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from daemon.config import roles
+from daemon.config.hooks import OnFailureKey, OnIdleKey
 from daemon.config.parts import (
     EncodeShape,
     LogShape,
@@ -101,6 +102,11 @@ class RuleShape(Shape):
         description="whether a task leaves beside its output how the losses fell: `NAME.trace.json`, and a plot,"
         " `NAME.trace.svg`",
     )
+    on_failure: OnFailureKey = Field(
+        default=None,
+        description="a command or a webhook told of pictures that failed, see docs/notifications.md",
+    )
+    on_idle: OnIdleKey = Field(default=None, description="the same when the rule has worked off all that there was")
 
     @field_validator("preview", "trace")
     @classmethod
@@ -176,6 +182,8 @@ class RuleShape(Shape):
             preview=self.preview,
             trace=self.trace,
             inputs=self.inputs,
+            on_failure=self.on_failure.build() if self.on_failure else None,
+            on_idle=self.on_idle.build() if self.on_idle else None,
         )
 
 

@@ -67,6 +67,7 @@ def _examined(config: Config | None) -> Iterator[Finding]:
     yield from _area("formats", "codecs")
     if config is not None:
         yield from _area("folders", "folders", config)
+        yield from _area("hooks", "hooks", config)
     yield from _area("inotify", "machine", config)
     yield from packages.examine()
     yield from _area("weights", "weights", config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from daemon.hooks import needs as hooks
 from daemon.model import Config
 from daemon.unit.values import Host
 
@@ -14,6 +15,5 @@ def needs_card(config: Config, host: Host) -> bool:
 
 
 def needs_network(config: Config) -> bool:
-    """Whether the service speaks to anything outside its machine, or listens on a port: nothing in config.yaml asks."""
-    del config
-    return False
+    """Whether the service speaks to anything outside its machine: its hooks may."""
+    return hooks.needs_network(config)
