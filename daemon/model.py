@@ -194,6 +194,19 @@ class TaskOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsOptions:
+    """`metrics:` of config.yaml: a TCP port of the loopback interface, or the path of a Unix socket; neither: none."""
+
+    port: int | None = None
+    socket: Path | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there are to be any."""
+        return self.port is not None or self.socket is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole of config.yaml. Durations are seconds."""
 
@@ -204,6 +217,7 @@ class Config:
     settle: float = 0.5
     rescan: float = 300.0
     tasks: TaskOptions = field(default_factory=TaskOptions)
+    metrics: MetricsOptions = field(default_factory=MetricsOptions)
 
     def rules_by_name(self) -> Mapping[str, Rule]:
         """Rules keyed by their name; names are unique once parsed."""

@@ -25,6 +25,7 @@ from daemon.intake import Intake
 from daemon.ledger import Ledger, Move
 from daemon.live_status import LiveStatus
 from daemon.lock import DaemonLock
+from daemon.metrics import Metrics
 from daemon.model import Config, Job, State, unfinished
 from daemon.patience import GIVE_UP, Patience
 from daemon.pipeline import Pipeline
@@ -65,6 +66,7 @@ class Service:
         self._fatal: Sequence[BaseException] = ()
         self._tally = Tally()
         self._started = time.time()
+        self._metrics = Metrics(config.metrics, self._complain)
         self._rulebook = Rulebook(config)
         folders.make_folder(config.state_dir)
         self._lock = DaemonLock(config.state_dir)
@@ -78,7 +80,12 @@ class Service:
         )
         self._graphs = Graphs(self._rulebook, self._runtime, complain=self._complain, ready=self._wake)
         self._intake = Intake(
-            self._rulebook, self._ledger, complain=self._complain, arrived=self._wake, ended=self._tally.note
+            self._rulebook,
+            self._ledger,
+            complain=self._complain,
+            arrived=self._wake,
+            ended=self._note,
+            meters=self._metrics.meters,
         )
         self._reporter = Reporter(self._rulebook, self._ledger, self._complain)
         self._pipeline = Pipeline(
@@ -89,6 +96,7 @@ class Service:
             ended=self._ended,
             look_again=self._look_again,
             complain=self._complain,
+            meters=self._metrics.meters,
         )
         self._host = TaskHost(
             self._rulebook,
@@ -98,12 +106,14 @@ class Service:
             hand_in=self._pipeline.hand_in,
             look_again=self._look_again,
             complain=self._complain,
+            meters=self._metrics.meters,
         )
         self._threads = Threads()
         self._edits = Edits(self._rulebook, adopt=self._adopt, tell=display.line)
         self._status = LiveStatus(
             self._rulebook, self._runtime, self._graphs, self._pipeline, self._host, self._tally, self._edits
         )
+        self._metrics.look_at(self._rulebook, self._status, self._pipeline, self._intake)
         answers: Mapping[str, Answer] = {
             "config": lambda question: {"path": str(config.path)},
             "status": lambda question: self._status.answer(),
@@ -149,6 +159,7 @@ class Service:
             self._intake.arm()
         self._control.open()
         self._threads.start("control", lambda: self._control.run(self._stop))
+        self._metrics.start(self._threads, self._stop)
         self._threads.start("sweep", lambda: folders.sweep(self._config.rules, self._stop))
         self._threads.start("intake", lambda: self._intake.run(self._stop))
         self._threads.start("graphs", lambda: self._graphs.run(self._stop))
@@ -196,6 +207,7 @@ class Service:
         if clean and self._threads.join(0):
             self._ledger.close()
         self._control.close()
+        self._metrics.close()
         self._lock.release()
         return clean
 
@@ -282,8 +294,12 @@ class Service:
 
         self._intake.adopt(config, in_force)
 
-    def _ended(self, job: Job, move: Move) -> None:
+    def _note(self, job: Job, move: Move) -> None:
         self._tally.note(job, move)
+        self._metrics.meters.ended(job, move)
+
+    def _ended(self, job: Job, move: Move) -> None:
+        self._note(job, move)
         self._host.ended(job, move)
 
     def _look_again(self, job: Job) -> None:

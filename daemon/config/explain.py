@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from daemon.config.faults import Fault, Where, dotted
-from daemon.config.parts import EncodeShape, MoveShape, RuntimeShape, SourceShape, TasksShape, WhenShape
+from daemon.config.parts import EncodeShape, MetricsShape, MoveShape, RuntimeShape, SourceShape, TasksShape, WhenShape
 from daemon.config.shapes import ConfigShape, RuleShape
 from daemon.config.types import FORMS, MAX_WORKERS, InnerError, KeyFault
 from daemon.config.yaml_source import Document
@@ -23,6 +23,7 @@ Words: TypeAlias = tuple[str, str]  # the problem and the remedy
 _SHAPES: Mapping[str | int, type[BaseModel]] = {
     "runtime": RuntimeShape,
     "tasks": TasksShape,
+    "metrics": MetricsShape,
     "when": WhenShape,
     "encode": EncodeShape,
     "source": SourceShape,

@@ -1,4 +1,4 @@
-"""The mappings in config.yaml, each with its keys, types and bounds: `runtime`, `tasks`, `when`, `encode`, `source`."""
+"""The mappings in config.yaml, each with its keys, types and bounds: `runtime`, `tasks`, `metrics`, `when`, …"""
 
 from __future__ import annotations
 
@@ -14,16 +14,26 @@ from daemon.config.types import (
     Hang,
     Idle,
     InnerError,
+    KeyFault,
     Memory,
     PathTemplate,
     Percent,
     PictureSize,
     Pixels,
+    SocketPath,
     SourceWord,
     Workers,
     form_of,
 )
-from daemon.model import Conditions, EncodeOptions, RuntimeOptions, SourceAction, SourcePolicy, TaskOptions
+from daemon.model import (
+    Conditions,
+    EncodeOptions,
+    MetricsOptions,
+    RuntimeOptions,
+    SourceAction,
+    SourcePolicy,
+    TaskOptions,
+)
 from kernels.chain import Fault as StepFault
 
 _RUNTIME = RuntimeOptions()
@@ -74,6 +84,31 @@ class TasksShape(Shape):
     def build(self) -> TaskOptions:
         """The frozen value."""
         return TaskOptions(**(self.model_dump() | {"memory": self.memory or 0}))
+
+
+class MetricsShape(Shape):
+    """`metrics:`"""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="TCP port for Prometheus, on 127.0.0.1 only.", examples=[9464]
+    )
+    socket: SocketPath | None = Field(
+        default=None,
+        description="Or a Unix socket, for the daemon's user and group only.",
+        examples=["run/metrics.sock"],
+    )
+
+    @model_validator(mode="after")
+    def _is_in_one_place(self) -> Self:
+        if self.port is None and self.socket is None:
+            raise InnerError(StepFault((), "it says no place", "write port: 9464, or socket: run/metrics.sock"))
+        if self.port is not None and self.socket is not None:
+            raise InnerError(KeyFault(("socket",), "there is a port already", "remove one of the two"))
+        return self
+
+    def build(self) -> MetricsOptions:
+        """The frozen value."""
+        return MetricsOptions(**self.model_dump())
 
 
 class WhenShape(Shape):

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from daemon.config import roles
-from daemon.config.parts import EncodeShape, RuntimeShape, Shape, Source, SourceShape, TasksShape, WhenShape, policy
+from daemon.config.parts import (
+    EncodeShape,
+    MetricsShape,
+    RuntimeShape,
+    Shape,
+    Source,
+    SourceShape,
+    TasksShape,
+    WhenShape,
+    policy,
+)
 from daemon.config.types import (
     DEFAULT_STATE_DIR,
     Folder,
@@ -148,6 +158,7 @@ class ConfigShape(Shape):
     )
     runtime: RuntimeShape = RuntimeShape()
     tasks: TasksShape = TasksShape()
+    metrics: MetricsShape | None = Field(default=None, description="Where Prometheus can ask for metrics.")
     settle: Settle = Field(default=0.5, description="How long a file must be still before it is taken.")
     rescan: Rescan = Field(default=300.0, description="How often every watched folder is scanned in full.")
     rules: Annotated[list[RuleShape], Field(min_length=1)] = Field(examples=["[{name: mosaic, ...}]"])
