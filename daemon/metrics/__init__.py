@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from daemon.intake import Intake
     from daemon.live_status import LiveStatus
     from daemon.metrics.listener import Listener
+    from daemon.metrics.live import Live
     from daemon.metrics.recorder import Recorder
     from daemon.pipeline import Pipeline
     from daemon.rulebook import Rulebook
@@ -28,6 +29,7 @@ class Metrics:
     def __init__(self, options: MetricsOptions, tell: Callable[[str], None]) -> None:
         self._recorder: Recorder | None = None
         self._listener: Listener | None = None
+        self._live: Live | None = None
         if options.wanted:
             from daemon.metrics.listener import Listener
             from daemon.metrics.recorder import Recorder
@@ -44,7 +46,8 @@ class Metrics:
         if self._recorder is not None and self._listener is not None:
             from daemon.metrics.live import Live
 
-            self._listener.answer_with(Live(self._recorder, rulebook, status, pipeline, intake))
+            self._live = Live(self._recorder, rulebook, status, pipeline, intake)
+            self._listener.answer_with(self._live)
 
     def start(self, threads: Threads, stop: threading.Event) -> None:
         """Listen, and answer in a thread until `stop` is set."""
@@ -56,3 +59,5 @@ class Metrics:
         """Listen no more."""
         if self._listener is not None:
             self._listener.close()
+        if self._live is not None:
+            self._live.close()

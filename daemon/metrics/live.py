@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from daemon.answers import open_ledger
-from daemon.errors import DarkroomError
-from daemon.model import Config, State
-from daemon.status_document import IMPATIENT
+from daemon.metrics.ledger_reading import LedgerReader, Reading
+from daemon.model import State
 
 if TYPE_CHECKING:
     from daemon.intake import Intake
@@ -37,22 +32,25 @@ class Live(Collector):
         self._status = status
         self._pipeline = pipeline
         self._intake = intake
+        self._ledger = LedgerReader(lambda: rulebook.config)
 
     def collect(self) -> Iterator[Metric]:
         """Every metric of darkroom's; numbers of jobs are absent while the ledger does not answer."""
-        config, live = self._rulebook.config, self._status.live()
-        rules = [rule.name for rule in config.rules]
+        live, rules = self._status.live(), list(self._rulebook.rules)
         self._recorder.expect(rules)
         yield _labelled("build_info", "The version of darkroom.", ["version"], [([live["version"]], 1)])
-        yield from _jobs(config, rules)
+        yield from _ledger(self._ledger.read(), rules)
         yield _gauge("jobs_in_flight", "Jobs that were claimed and have not ended.", live["in_flight"])
         yield from _rules(rules, live)
         yield from _tasks(live["tasks"])
         yield from self._queue()
         yield from self._events()
         yield from _config(live)
-        yield from _ledger_file(config.state_dir)
         yield from self._recorder.collect()
+
+    def close(self) -> None:
+        """Nobody asks any more."""
+        self._ledger.close()
 
     def _queue(self) -> Iterator[Metric]:
         used, limit = self._pipeline.queued
@@ -78,26 +76,20 @@ def _labelled(name: str, told: str, labels: Sequence[str], rows: Rows) -> Metric
     return family
 
 
-def _jobs(config: Config, rules: Sequence[str]) -> Iterator[Metric]:
-    """Jobs by rule and state, also of rules that are gone; and whether the ledger could tell."""
-    counts: dict[str, dict[State, int]] | None = None
-    incomplete: dict[str, int] = {}
-    try:
-        if (ledger := open_ledger(config, timeout=IMPATIENT)) is not None:
-            with closing(ledger):
-                incomplete, counts = ledger.incomplete(), ledger.counts()
-    except DarkroomError:  # the next metric says so; the daemon has told why
-        counts = None
-    yield _gauge(
-        "ledger_readable", "1 if the ledger answered; else the numbers of jobs are absent.", counts is not None
-    )
-    if counts is None:
+def _ledger(found: Reading | None, rules: Sequence[str]) -> Iterator[Metric]:
+    """Jobs by rule and state, also of rules that are gone."""
+    told = "1 if the ledger answered within a second; else it and its jobs are told nothing of."
+    yield _gauge("ledger_readable", told, found is not None)
+    if found is None:
         return
-    known = dict.fromkeys([*rules, *counts])
-    by_state = [((rule, state.value), counts.get(rule, {}).get(state, 0)) for rule in known for state in State]
+    known = dict.fromkeys([*rules, *found.counts])
+    by_state = [((rule, state.value), found.counts.get(rule, {}).get(state, 0)) for rule in known for state in State]
     yield _labelled("jobs", "Jobs in the ledger, by their state.", ["rule", "state"], by_state)
-    lacking = "Of those that wait, groups whose files are not all there."
-    yield _labelled("jobs_incomplete", lacking, ["rule"], [([rule], incomplete.get(rule, 0)) for rule in known])
+    told = "Of those that wait, groups whose files are not all there."
+    yield _labelled("jobs_incomplete", told, ["rule"], [([rule], found.incomplete.get(rule, 0)) for rule in known])
+    told = "Size of the ledger, and of its write-ahead log."
+    yield _labelled("ledger_bytes", told, ["file"], [(["main"], found.main), (["wal"], found.wal)])
+    yield _gauge("ledger_disk_free_bytes", "Free room on the disk of the ledger.", found.free)
 
 
 def _rules(rules: Sequence[str], live: Mapping[str, Any]) -> Iterator[Metric]:
@@ -128,20 +120,3 @@ def _config(live: Mapping[str, Any]) -> Iterator[Metric]:
     )
     told = "When the rules in force were put in force, in seconds since the epoch."
     yield _gauge("config_in_force_timestamp_seconds", told, live["since"])
-
-
-def _ledger_file(state_dir: Path) -> Iterator[Metric]:
-    files = [([part], _size(state_dir / name)) for part, name in (("main", "ledger.db"), ("wal", "ledger.db-wal"))]
-    yield _labelled("ledger_bytes", "Size of the ledger, and of its write-ahead log.", ["file"], files)
-    try:
-        disk = os.statvfs(state_dir)
-    except OSError:  # state_dir was taken away: the ledger is not readable either, and that is told
-        return
-    yield _gauge("ledger_disk_free_bytes", "Free room on the disk of the ledger.", disk.f_bavail * disk.f_frsize)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # no log is there while nobody writes
-        return 0
