@@ -78,7 +78,7 @@ def _labelled(name: str, told: str, labels: Sequence[str], rows: Rows) -> Metric
 
 def _ledger(found: Reading | None, rules: Sequence[str]) -> Iterator[Metric]:
     """Jobs by rule and state, also of rules that are gone."""
-    told = "1 if the ledger answered within a second; else it and its jobs are told nothing of."
+    told = "1 if the ledger answered within a second; else what is read from it is absent."
     yield _gauge("ledger_readable", told, found is not None)
     if found is None:
         return
