@@ -31,6 +31,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.throughput --memory 20000
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.study
 	$(BIN)/python -m benchmarks.hybrid
 	$(BIN)/python -m benchmarks.tasks

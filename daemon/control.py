@@ -10,16 +10,15 @@ import contextlib
 import json
 import os
 import socket
-import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from daemon.errors import DarkroomError, writing_failed
+from daemon.sockets import MODE, short
 
 SOCKET = "control.sock"
-MODE = stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP
 LOOK = 0.5
 """Seconds between two looks at whether to stop."""
 PATIENCE = 2.0
@@ -50,7 +49,7 @@ class Control:
         """Listen. Where that cannot be (some network shares hold no sockets) the work goes on without."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            with _short(self._state_dir) as folder:
+            with short(self._state_dir) as folder:
                 path = f"{folder}/{SOCKET}"
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)  # of a daemon that was killed: the lock of the folder is ours
@@ -99,7 +98,7 @@ def ask(state_dir: Path, question: str, *, patience: float = PATIENCE, **more: A
     """
     place = state_dir / SOCKET
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, _short(state_dir) as folder:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, short(state_dir) as folder:
             connection.settimeout(patience)
             connection.connect(f"{folder}/{SOCKET}")
             _send(connection, {"ask": question, **more})
@@ -111,16 +110,6 @@ def ask(state_dir: Path, question: str, *, patience: float = PATIENCE, **more: A
     if "error" in answer:
         raise DarkroomError(str(answer["error"]))
     return answer
-
-
-@contextlib.contextmanager
-def _short(folder: Path) -> Iterator[str]:
-    """A name for a folder that is never too long: that of a socket has 107 bytes at most (unix(7))."""
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
 
 
 def _send(connection: socket.socket, value: Mapping[str, Any]) -> None:

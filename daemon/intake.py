@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from daemon.errors import BlockedError
 from daemon.grouping import Grouping
 from daemon.ledger import Arrival, Ledger, Move
+from daemon.meters import NO_METERS, Meters, Stage
 from daemon.model import Config, Job, Rule, State
 from daemon.report.values import REPORT_FILES
 from daemon.rulebook import Rulebook, homeless, identity_of
@@ -35,7 +36,9 @@ class Intake:
         complain: Callable[[str], None],
         arrived: Callable[[], None],
         ended: Callable[[Job, Move], None] = lambda job, move: None,
+        meters: Meters = NO_METERS,
     ) -> None:
+        self._meters = meters
         self._rulebook = rulebook
         self._ledger = ledger
         self._complain = complain
@@ -142,7 +145,8 @@ class Intake:
         self._follow(files)
         for root in [root for root, due in self._scan_due.items() if now >= due]:
             if root in self._rules:  # an edit may have come between two scans
-                self._scan(root)
+                with self._meters.timed(Stage.SCAN):
+                    self._scan(root)
         self._take_ripe()
         if self._groups.enter():
             self._arrived()
@@ -152,6 +156,14 @@ class Intake:
     def settled(self) -> bool:
         """Whether every folder was scanned, every hint followed, and nothing found is still waiting to be still."""
         return not self.hints and self._settled  # in this order: a hint is taken off only after _settled was cleared
+
+    def unwatched(self) -> int:
+        """How many folders have no events, and are scanned all the time instead."""
+        return len(self._watcher.unwatched()) if self._supervise_due else 0
+
+    def unreadable(self) -> int:
+        """How many folders cannot be read: nothing in them is found."""
+        return len(set(self._unread) & set(self._rules))
 
     # -- its parts -----------------------------------------------------------------------------------------------
 

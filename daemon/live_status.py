@@ -44,7 +44,11 @@ class LiveStatus:
 
     def answer(self) -> dict[str, Any]:
         """The content of `darkroom status --json`, by the rules in force."""
-        live = {
+        return document(self._rulebook.config, self.live())
+
+    def live(self) -> dict[str, Any]:
+        """What only the daemon itself knows. Waits for nothing."""
+        return {
             "version": darkroom_version(),
             "pid": os.getpid(),
             "started": self._started,
@@ -60,4 +64,3 @@ class LiveStatus:
             "faults": self._edits.faults,
             "held_back": self._edits.held_back,
         }
-        return document(self._rulebook.config, live)

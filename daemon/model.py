@@ -212,6 +212,19 @@ class LogOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsOptions:
+    """`metrics:` of config.yaml: a TCP port of the loopback interface, or the path of a Unix socket; neither: none."""
+
+    port: int | None = None
+    socket: Path | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there are to be any."""
+        return self.port is not None or self.socket is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole of config.yaml. Durations are seconds."""
 
@@ -223,6 +236,7 @@ class Config:
     rescan: float = 300.0
     tasks: TaskOptions = field(default_factory=TaskOptions)
     log: LogOptions = field(default_factory=LogOptions)
+    metrics: MetricsOptions = field(default_factory=MetricsOptions)
 
     def rules_by_name(self) -> Mapping[str, Rule]:
         """Rules keyed by their name; names are unique once parsed."""

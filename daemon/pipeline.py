@@ -18,6 +18,7 @@ from daemon.claiming import CLAIM, Claiming, portions
 from daemon.endings import Endings
 from daemon.errors import BlockedError, SourceChanged
 from daemon.ledger import Ledger, Move
+from daemon.meters import NO_METERS, Meters, Stage
 from daemon.model import Job, Rule, State
 from daemon.placement import Encoded
 from daemon.publish import Publisher
@@ -55,7 +56,9 @@ class Pipeline:
         ended: Callable[[Job, Move], None],
         look_again: Callable[[Job], None],
         complain: Callable[[str], None],
+        meters: Meters = NO_METERS,
     ) -> None:
+        self._meters = meters
         self._options = rulebook.config.runtime
         self._runtime = runtime
         self._look_again = look_again
@@ -64,7 +67,7 @@ class Pipeline:
         self._claiming = Claiming(rulebook, ledger, self.blockades, recipe_of, task=False)
         self.endings = Endings(rulebook, ledger, self.blockades, told=ended, complain=complain)
         self.publisher = Publisher(
-            rulebook, ledger, complain=complain, ended=self.endings.ended, failed=self.endings.fail
+            rulebook, ledger, complain=complain, ended=self.endings.ended, failed=self.endings.fail, meters=meters
         )
         self._budget = ByteBudget(self._options.memory, freed=self._memory_freed)
         self._bench: Workbench[Work] = Workbench(
@@ -95,6 +98,11 @@ class Pipeline:
     def in_flight(self) -> int:
         """Jobs that were claimed and have not ended."""
         return self.endings.in_flight
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Bytes that the pictures in flight take up, and their bound."""
+        return self._budget.used, self._budget.limit
 
     def wake(self) -> None:
         """There may be jobs to claim."""
@@ -145,12 +153,18 @@ class Pipeline:
     # -- working -------------------------------------------------------------------------------------------------
 
     def _work_loop(self) -> None:
-        verbs = {Verb.DECODE: self._decode, Verb.RUN: self._run, Verb.ENCODE: self._encode}
+        verbs = {
+            Verb.DECODE: (Stage.DECODE, self._decode),
+            Verb.RUN: (Stage.RUN, self._run),
+            Verb.ENCODE: (Stage.ENCODE, self._encode),
+        }
         while not self._ending.is_set():
             beat()
             if (task := self._bench.take()) is not None:
                 verb, chunk = task
-                verbs[verb](chunk)
+                stage, act = verbs[verb]
+                with self._meters.timed(stage):
+                    act(chunk)
 
     def _decode(self, chunk: Sequence[Work]) -> None:
         ready = list[tuple[Hashable, Work]]()
@@ -181,6 +195,7 @@ class Pipeline:
             self._results_changed.notify()
 
     def _run(self, works: Sequence[Work]) -> None:
+        self._meters.batch(len(works))
         self._bench.ran(works, list(portions(self._run_or_halve(works))))
 
     def _run_or_halve(self, works: Sequence[Work]) -> list[Work]:
@@ -218,7 +233,8 @@ class Pipeline:
                 if not group:
                     self.publisher.sources.dispose()  # a rule that shares a file may have ended without an output
                     continue
-                later = self.publisher.publish(group)
+                with self._meters.timed(Stage.PUBLISH):
+                    later = self.publisher.publish(group)
             except BlockedError as error:  # only when stopping: the ledger waits otherwise; a restart recovers
                 log.error("%s", error)
                 return

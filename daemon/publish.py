@@ -17,6 +17,7 @@ from pathlib import Path
 from daemon import findings, receipts
 from daemon.errors import DarkroomError, writing_failed
 from daemon.ledger import Intent, Ledger, Move
+from daemon.meters import NO_METERS, Meters, Stage
 from daemon.model import Job, Rule, State
 from daemon.outputs import discard, put_in_place, sync_file, sync_folders
 from daemon.placement import Encoded, Placement, Taken, status_of
@@ -52,6 +53,7 @@ class Publisher:
         complain: Callable[[str], None],
         ended: Ended,
         failed: Callable[[Job, Rule, DarkroomError], object],
+        meters: Meters = NO_METERS,
     ) -> None:
         self._ledger = ledger
         self.sources = Sources(rulebook, ledger, complain)
@@ -59,6 +61,7 @@ class Publisher:
         self._failed = failed
         self._placement = Placement(rulebook, ledger)
         self._rulebook = rulebook
+        self._meters = meters
 
     def publish(self, group: Sequence[Encoded]) -> list[Encoded]:
         """Publish results; those whose target another of the group has already taken are handed back for the next.
@@ -68,7 +71,8 @@ class Publisher:
         current = self._drop_replaced(group)
         self._report([item for item in current if not item.parts])
         placed, later = self._place([item for item in current if item.parts])
-        placed = self._sync(placed)
+        with self._meters.timed(Stage.SYNC):
+            placed = self._sync(placed)
         moves = {item.encoded.job.id: item.encoded.done for item in placed}
         self._ledger.intend([intent for item in placed for intent in item.intents], moves)
         renamed = self._rename(placed, later)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from daemon.model import Config, Job, Rule
 from kernels.chain import canonical
 
-AT_START = ("state_dir", "runtime", "tasks")
+AT_START = ("state_dir", "runtime", "tasks", "metrics")
 """Keys of config.yaml that a running daemon keeps as they were at its start."""
 
 

@@ -30,6 +30,7 @@ from daemon.ledger import Ledger, Move
 from daemon.lifesigns import LifeSigns
 from daemon.live_status import LiveStatus
 from daemon.lock import DaemonLock
+from daemon.metrics import Metrics
 from daemon.model import Config, Job, LogOptions, State, unfinished
 from daemon.notify import Notifier
 from daemon.patience import GIVE_UP, Patience
@@ -79,6 +80,7 @@ class Service:
         self._signs = LifeSigns(Notifier(self._complain), self._complain)
         self._signs.starting("opening the ledger, proving the device")
         self._hooks = Hooks(self._rulebook, self._complain)
+        self._metrics = Metrics(config.metrics, self._complain)
         folders.make_folder(config.state_dir)
         self._lock = DaemonLock(config.state_dir)
         self._ledger = Ledger(config.state_dir / "ledger.db", patience=self._patience)
@@ -91,7 +93,12 @@ class Service:
         )
         self._graphs = Graphs(self._rulebook, self._runtime, complain=self._complain, ready=self._wake)
         self._intake = Intake(
-            self._rulebook, self._ledger, complain=self._complain, arrived=self._wake, ended=self._note
+            self._rulebook,
+            self._ledger,
+            complain=self._complain,
+            arrived=self._wake,
+            ended=self._note,
+            meters=self._metrics.meters,
         )
         self._reporter = Reporter(self._rulebook, self._ledger, self._complain)
         self._pipeline = Pipeline(
@@ -102,6 +109,7 @@ class Service:
             ended=self._ended,
             look_again=self._look_again,
             complain=self._complain,
+            meters=self._metrics.meters,
         )
         self._host = TaskHost(
             self._rulebook,
@@ -111,12 +119,14 @@ class Service:
             hand_in=self._pipeline.hand_in,
             look_again=self._look_again,
             complain=self._complain,
+            meters=self._metrics.meters,
         )
         self._threads = Threads()
         self._edits = Edits(self._rulebook, adopt=self._adopt, tell=self._tell, reloading=self._signs.reloading)
         self._status = LiveStatus(
             self._rulebook, self._runtime, self._graphs, self._pipeline, self._host, self._tally, self._edits
         )
+        self._metrics.look_at(self._rulebook, self._status, self._pipeline, self._intake)
         answers: Mapping[str, Answer] = {
             "config": lambda question: {"path": str(config.path)},
             "status": lambda question: self._status.answer(),
@@ -165,6 +175,7 @@ class Service:
             self._intake.arm()
         self._control.open()
         self._threads.start("control", lambda: self._control.run(self._stop))
+        self._metrics.start(self._threads, self._stop)
         self._threads.start("sweep", lambda: folders.sweep(self._config.rules, self._stop))
         self._threads.start("intake", lambda: self._intake.run(self._stop), within=INTAKE_WITHIN)
         self._threads.start("graphs", lambda: self._graphs.run(self._stop))
@@ -217,6 +228,7 @@ class Service:
         if clean and self._threads.join(0):
             self._ledger.close()
         self._control.close()
+        self._metrics.close()
         self._lock.release()
         self._signs.close()
         return clean
@@ -326,6 +338,7 @@ class Service:
 
     def _note(self, job: Job, move: Move) -> None:
         self._tally.note(job, move)
+        self._metrics.meters.ended(job, move)
         self._hooks.note(job, move)
 
     def _look_again(self, job: Job) -> None:

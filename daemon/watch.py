@@ -64,6 +64,8 @@ class Hints:
         self._dirty: set[str] = set()
         self._grown: set[str] = set()
         self._flood = flood_threshold()
+        self.lost = 0
+        """Events that were too many to be followed one by one; their folders were scanned instead."""
 
     def __bool__(self) -> bool:
         return bool(self._files or self._dirty)
@@ -73,6 +75,7 @@ class Hints:
         with self._lock:
             if len(self._files) >= self._flood:
                 self._dirty.add(root)
+                self.lost += 1
             else:
                 self._files[root, relative] = self._files.get((root, relative), False) or closed
         self._wake()

@@ -16,7 +16,7 @@ from daemon.config.types import DEFAULT_STATE_DIR
 from daemon.config.yaml_source import Data, Document, read_yaml
 from daemon.config.yaml_words import YamlError
 from daemon.errors import ConfigError
-from daemon.model import Config
+from daemon.model import Config, MetricsOptions
 from daemon.unfit import UnfitError, absolute
 
 MAX_BYTES = 1 << 20  # of the file; also bounds reading from a pipe or a device
@@ -186,4 +186,5 @@ def _build(shape: ConfigShape, path: Path) -> Config:
         rescan=shape.rescan,
         tasks=shape.tasks.build(),
         log=shape.log.build(),
+        metrics=MetricsOptions() if shape.metrics is None else shape.metrics.build(),
     )

@@ -11,7 +11,16 @@ from pydantic_core import ErrorDetails
 
 from daemon.config.faults import Fault, Where, dotted
 from daemon.config.hooks import OnFailureShape, OnIdleShape
-from daemon.config.parts import EncodeShape, LogShape, MoveShape, RuntimeShape, SourceShape, TasksShape, WhenShape
+from daemon.config.parts import (
+    EncodeShape,
+    LogShape,
+    MetricsShape,
+    MoveShape,
+    RuntimeShape,
+    SourceShape,
+    TasksShape,
+    WhenShape,
+)
 from daemon.config.shapes import ConfigShape, RuleShape
 from daemon.config.types import FORMS, MAX_WORKERS, InnerError, KeyFault
 from daemon.config.yaml_source import Document
@@ -25,6 +34,7 @@ _SHAPES: Mapping[str | int, type[BaseModel]] = {
     "runtime": RuntimeShape,
     "tasks": TasksShape,
     "log": LogShape,
+    "metrics": MetricsShape,
     "when": WhenShape,
     "encode": EncodeShape,
     "source": SourceShape,

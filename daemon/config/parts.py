@@ -1,4 +1,4 @@
-"""The mappings in config.yaml, each with its keys, types and bounds: `runtime`, `tasks`, `when`, `encode`, `source`."""
+"""The mappings in config.yaml, each with its keys, types and bounds: `runtime`, `tasks`, `metrics`, `when`, …"""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from daemon.config.types import (
     Hang,
     Idle,
     InnerError,
+    KeyFault,
     Memory,
     PathTemplate,
     Percent,
     PictureSize,
     Pixels,
+    SocketPath,
     SourceWord,
     Workers,
     form_of,
@@ -32,6 +34,7 @@ from daemon.model import (
     EncodeOptions,
     LogFormat,
     LogOptions,
+    MetricsOptions,
     RuntimeOptions,
     SourceAction,
     SourcePolicy,
@@ -119,15 +122,41 @@ class LogShape(Shape):
     """`log:`"""
 
     level: Literal["error", "warning", "info", "debug"] = Field(
-        default="info", description="What is told: `info` has a line for each job, `debug` one for each batch too."
+        default="info",
+        description="what is told: at `info` a line for each job, at `debug` for each batch too",
     )
     format: Literal["text", "json"] = Field(
-        default="text", description="Lines for people, or a JSON object in each line, for programs."
+        default="text", description="lines for people, or a JSON object in each line, for programs"
     )
 
     def build(self) -> LogOptions:
         """The frozen value."""
         return LogOptions(self.level, LogFormat(self.format))
+
+
+class MetricsShape(Shape):
+    """`metrics:`"""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="a TCP port, on 127.0.0.1 only", examples=[9464]
+    )
+    socket: SocketPath | None = Field(
+        default=None,
+        description="or a Unix socket, for the daemon's user and group only",
+        examples=["run/metrics.sock"],
+    )
+
+    @model_validator(mode="after")
+    def _is_in_one_place(self) -> Self:
+        if self.port is None and self.socket is None:
+            raise InnerError(StepFault((), "it says no place", "write port: 9464, or socket: run/metrics.sock"))
+        if self.port is not None and self.socket is not None:
+            raise InnerError(KeyFault(("socket",), "there is a port already", "remove one of the two"))
+        return self
+
+    def build(self) -> MetricsOptions:
+        """The frozen value."""
+        return MetricsOptions(**self.model_dump())
 
 
 class WhenShape(Shape):

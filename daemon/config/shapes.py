@@ -12,6 +12,7 @@ from daemon.config.hooks import OnFailureKey, OnIdleKey
 from daemon.config.parts import (
     EncodeShape,
     LogShape,
+    MetricsShape,
     RuntimeShape,
     Shape,
     Source,
@@ -199,6 +200,11 @@ class ConfigShape(Shape):
     runtime: RuntimeShape = Field(default=RuntimeShape(), description="the machine's share: device, memory, threads")
     tasks: TasksShape = Field(default=TasksShape(), description="how tasks are run, see docs/tasks.md")
     log: LogShape = Field(default=LogShape(), description="what the journal is told, and how")
+    metrics: MetricsShape | None = Field(
+        default=None,
+        json_schema_extra={"$comment": "`{port: 9464}`, `{socket: run/metrics.sock}`"},
+        description="where Prometheus can ask how the work goes, see docs/metrics.md",
+    )
     settle: Settle = Field(
         default="500ms",
         validate_default=True,

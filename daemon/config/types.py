@@ -20,6 +20,9 @@ from kernels.parameters import show, suggest
 
 DEFAULT_STATE_DIR = "var"
 MAX_WORKERS = 256  # threads
+LONGEST_SOCKET = (
+    80  # bytes of the last part of its path: a socket's name has 107 (unix(7)), and a little goes before it
+)
 # Which form of a key was written: the tags of unions, which pydantic puts into the paths of its errors.
 FORMS = ("<text>", "<other>")
 SETTLE = duration(0, "1h")
@@ -51,6 +54,15 @@ def _base(info: ValidationInfo) -> Path:
 
 def _path(raw: object, info: ValidationInfo) -> object:
     return Path(absolute(raw, _base(info))) if isinstance(raw, str) else raw
+
+
+def _socket(raw: object, info: ValidationInfo) -> object:
+    path = _path(raw, info)
+    if isinstance(path, Path) and len(os.fsencode(path.name)) > LONGEST_SOCKET:
+        raise UnfitError(f"the name of a socket has {LONGEST_SOCKET} bytes at most", "write a shorter one")
+    if isinstance(path, Path) and os.path.isdir(path):
+        raise UnfitError(f"{show(raw)} is a folder", "name a socket in it, such as run/metrics.sock")
+    return path
 
 
 def _template(raw: object, info: ValidationInfo) -> Template | None:
@@ -128,6 +140,7 @@ _NAME = "1 to 100 of letters, digits, `_`, `.` and `-`, with a letter or digit f
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Percent: TypeAlias = Annotated[int, Field(ge=1, le=100)]
 Pixels: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
+SocketPath: TypeAlias = Annotated[Path, BeforeValidator(_socket), WithJsonSchema(_PATH)]
 Folder: TypeAlias = Annotated[Path, BeforeValidator(_path), WithJsonSchema(_PATH)]
 PathTemplate: TypeAlias = Annotated[Template, PlainValidator(_template), WithJsonSchema(TEMPLATE)]
 Memory: TypeAlias = Annotated[int, BeforeValidator(MEMORY.parse_whole), WithJsonSchema(MEMORY.schema)]

@@ -12,8 +12,8 @@ from daemon.version import version_of
 AREA = "packages"
 RUNTIME, GPU_RUNTIME = "onnxruntime", "onnxruntime-gpu"
 PACKAGES = (
-    "jinja2", "numpy", "onnx", GPU_RUNTIME, "onnxscript", "opencv-python-headless", "pillow", "pydantic", "pyyaml",
-    "rich", "safetensors", "simplejpeg", "torch", "watchdog",
+    "jinja2", "numpy", "onnx", GPU_RUNTIME, "onnxscript", "opencv-python-headless", "pillow", "prometheus-client",
+    "pydantic", "pyyaml", "rich", "safetensors", "simplejpeg", "torch", "watchdog",
 )  # fmt: skip
 OF_MODULES = {
     "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", RUNTIME: GPU_RUNTIME,

@@ -12,6 +12,7 @@ from daemon.endings import Endings
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import recipe_key
 from daemon.ledger import Ledger, Move
+from daemon.meters import NO_METERS, Meters
 from daemon.model import Job, Rule, State
 from daemon.placement import Encoded
 from daemon.rulebook import Rulebook
@@ -50,7 +51,9 @@ class TaskHost:
         hand_in: Callable[[Encoded], None],
         look_again: Callable[[Job], None],
         complain: Callable[[str], None],
+        meters: Meters = NO_METERS,
     ) -> None:
+        self.meters = meters
         self.config = config = rulebook.config
         self._rulebook = rulebook
         self.ledger = ledger

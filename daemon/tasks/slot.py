@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from daemon.folders import make_folder
+from daemon.meters import Stage
 from daemon.tasks.process import WorkerProcess
 from daemon.tasks.trying import Try
 from daemon.threads import beat
@@ -34,7 +35,8 @@ class Slot:
             while not self._host.stopping.is_set():
                 beat()
                 if (work := self._host.claim()) is not None:
-                    Try(work, self._host, self.worker).run()
+                    with self._host.meters.timed(Stage.TASK):
+                        Try(work, self._host, self.worker).run()
                     self._idle_since = time.monotonic()
                 elif time.monotonic() - self._idle_since > self._host.config.tasks.idle:
                     self._end_worker()

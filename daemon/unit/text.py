@@ -166,7 +166,8 @@ _OF_THE_MACHINE = [
 def _cut_off(config: Config, service: Service, host: Host) -> Iterator[str]:
     """Devices and network: only what the configuration uses."""
     if service.of_the_user:  # a user's manager has no say over devices
-        yield f"RestrictAddressFamilies=AF_UNIX{' AF_INET AF_INET6' if needs_network(config) else ''}"
+        inet = needs_network(config) or config.metrics.port
+        yield f"RestrictAddressFamilies=AF_UNIX{' AF_INET AF_INET6' if inet else ''}"
         return
     yield "DevicePolicy=closed"
     if needs_card(config, host):
@@ -175,6 +176,10 @@ def _cut_off(config: Config, service: Service, host: Host) -> Iterator[str]:
         yield "PrivateDevices=yes"
     if needs_network(config):
         yield "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
+    elif config.metrics.port:  # Prometheus asks on the loopback interface, and nobody is asked elsewhere
+        yield "RestrictAddressFamilies=AF_UNIX AF_INET"
+        yield "IPAddressDeny=any"
+        yield "IPAddressAllow=localhost"
     else:
         yield "RestrictAddressFamilies=AF_UNIX"
         yield "PrivateNetwork=yes"

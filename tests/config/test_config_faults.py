@@ -62,7 +62,7 @@ VALUE_FAULTS = {
     "version: 1": "1:1: rules: it is missing; add rules: [{name: mosaic, ...}]",
     "version: 1\nrules: []": "2:8: rules: it is empty; write at least one",
     "version: 1\nrules:": "2:7: rules: it is empty, not a list; write [one, another], or one line for each that starts with -",
-    f"version: 1\non: 1\n{RULES}": "2:1: on: 'on' is not a key here; known: version, state_dir, runtime, tasks, log, settle, rescan, rules",
+    f"version: 1\non: 1\n{RULES}": "2:1: on: 'on' is not a key here; known: version, state_dir, runtime, tasks, log, metrics, settle, rescan, rules",
 }
 RUNTIME_FAULTS = {
     "device: gpu": "21: runtime.device: 'gpu' is not known; did you mean cpu? known: auto, cpu, cuda, tensorrt, tensorrt-rtx",

@@ -34,7 +34,7 @@ def completed(text: str) -> str:
         return text
     shell: dict[str, Any] = {"version": 1}
     rule = {"name": "example", "watch": "in", "steps": ["grayscale"], "output": "out/{stem}.{ext}"}
-    if isinstance(data, dict) and set(data) & {"rules", "runtime", "settle", "rescan", "state_dir", "log"}:
+    if isinstance(data, dict) and set(data) & {"rules", "runtime", "settle", "rescan", "state_dir", "log", "metrics"}:
         return yaml.safe_dump({**shell, "rules": [rule], **data})
     assert isinstance(data, dict), f"a snippet must be a mapping: {text}"
     return yaml.safe_dump({**shell, "rules": [{**rule, **data}]})

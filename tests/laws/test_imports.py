@@ -38,6 +38,7 @@ ROOMS = {
     "simplejpeg": {"daemon/codec/"},
     "PIL": {"daemon/codec/"},
     "watchdog": {"daemon/watch.py"},
+    "prometheus_client": {"daemon/metrics/"},
     "rich": {"daemon/display.py"},
     "jinja2": {"daemon/report/"},
     "argparse": {"daemon/cli/"},

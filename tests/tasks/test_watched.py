@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import cv2
 
 from tests.box import Pixels, read, wait_until
+from tests.metrics.scrape import of_socket
 from tests.tasks.taskbox import SLOW, TaskBox, losses, rule, workers
 
 
@@ -24,10 +25,17 @@ def test_a_running_task_from_all_sides(taskbox: TaskBox, tiny: Pixels) -> None:
     """The output lies inside the watched folder, and nothing of it is taken for a picture, the preview neither."""
     inside = "output: slow/out/{stem}.{ext}"
     taskbox.configure(rule("slow", SLOW, inside, "preview: 200ms", "trace: true"))
+    config = (taskbox.folder / "config.yaml").read_text()
+    taskbox.write_config(f"{config}metrics: {{socket: metrics.sock}}\n")
     taskbox.drop("slow/cat.png", tiny)
     daemon = taskbox.start()
     taskbox.until_step(3)
     job = taskbox.row("slow/cat.png")[0]
+
+    scrape, labels = of_socket(taskbox.folder / "metrics.sock"), {"rule": "slow", "job_id": str(job)}
+    step = scrape.value("darkroom_task_step", **labels) or 0
+    assert 3 <= step < 200 and scrape.value("darkroom_task_steps", **labels) == 200
+    assert scrape.value("darkroom_task_progress_ratio", **labels) == step / 200
 
     status = taskbox.status()
     (task,) = status["tasks"]
