@@ -102,7 +102,8 @@ class Hooks:
             except Exception as error:  # no hook is worth the pictures
                 log.error("internal error with hooks", exc_info=error)
                 self._complain(f"hooks: internal error ({type(error).__name__}: {error}); please report it")
-                self._ending.wait(REST)
+                if self._ending.wait(REST):
+                    break
         self._give_up()
 
     def _over(self) -> bool:
@@ -189,8 +190,11 @@ class Hooks:
             if (ledger := open_ledger(self._rulebook.config, timeout=IMPATIENT)) is None:
                 return None
             with closing(ledger):
-                counts, incomplete = ledger.counts(), ledger.incomplete()
-                if ledger.counts() != counts:  # so that both are of the same moment
-                    return None
-            return frozenset(name for name, states in counts.items() if unfinished(states) > incomplete.get(name, 0))
+                counts, incomplete, again = ledger.counts(), ledger.incomplete(), ledger.counts()
+            # A rule that was counted differently has work: only if nothing moved are both of the same moment.
+            return frozenset(
+                name
+                for name, states in again.items()
+                if states != counts.get(name) or unfinished(states) > incomplete.get(name, 0)
+            )
         return None

@@ -16,7 +16,7 @@ from daemon.errors import ConfigError
 LINE = re.compile(r"[^\n]+:\d+:\d+: (yaml|file|[^\s:]+): [^\n;]+; [^\n]+")
 RULE = "name: a, watch: in, steps: [grayscale], output: 'out/{stem}.png'"
 RULES = f"rules: [{{{RULE}}}]"
-KEYS = "known: name, watch, recursive, match, when, steps, inputs, report, output, encode, on_conflict, source, retries, preview, trace"
+KEYS = "known: name, watch, recursive, match, when, steps, inputs, report, output, encode, on_conflict, source, retries, preview, trace, on_failure, on_idle"
 
 
 def faults(folder: Path, text: str | bytes, name: str = "config.yaml") -> list[str]:

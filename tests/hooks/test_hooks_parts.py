@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,15 @@ from daemon.config import load_config
 from daemon.errors import ConfigError
 from daemon.hooks.events import Event, Failure
 from daemon.hooks.failures import FIRST, Failures
+from daemon.hooks.firing import Hooks
 from daemon.hooks.needs import needs_network
 from daemon.hooks.stretches import Stretches
 from daemon.hooks.values import FAILURE_FIELDS, IDLE_FIELDS
 from daemon.hooks.words import filled
+from daemon.ledger import Arrival, Ledger, Move
 from daemon.model import Config, Fingerprint, Job, Rule, State
-from tests.box import REPOSITORY, Box
+from daemon.rulebook import Rulebook
+from tests.box import REPOSITORY, Box, wait_until
 
 TOP = "version: 1\nrules:\n  - {name: a, watch: in, steps: mosaic, output: 'out/{name}'"
 
@@ -93,6 +98,24 @@ def test_a_stretch_whose_hook_went_tells_nobody(tmp_path: Path) -> None:
     stretches = Stretches()
     stretches.note(rule(tmp_path, "on_idle: {command: [x]}"), State.DONE, 0)
     assert stretches.close(rule(tmp_path), 0) is None
+
+
+def test_only_rules_without_work_are_idle(tmp_path: Path) -> None:
+    """The ledger is asked: a job that waits is work, of its own rule alone."""
+    told = "on_idle: {command: [sh, -c, 'echo $DARKROOM_RULE >> told'], after: 0}"
+    path = tmp_path / "config.yaml"
+    path.write_text("".join([TOP, f", {told}}}\n", TOP.partition("rules:\n")[2].replace("a,", "b,"), f", {told}}}\n"]))
+    both = load_config(path)
+    both.state_dir.mkdir()
+    with closing(Ledger(both.state_dir / "ledger.db")) as ledger:
+        ledger.add([Arrival("b", str(tmp_path), "x.png", Fingerprint(1, 2, 3), "new")])
+        hooks = Hooks(Rulebook(both), pytest.fail)
+        hooks.start()
+        for name in ("a", "b"):
+            hooks.note(replace(failure().job, rule=name), Move(7, State.DONE, ""))
+        wait_until((tmp_path / "told").exists)
+        hooks.finish(lambda: False)
+    assert (tmp_path / "told").read_text() == "a\n"
 
 
 # -- what is told ------------------------------------------------------------------------------------------------------
