@@ -10,19 +10,9 @@ from pathlib import Path
 from daemon.hooks.values import OnFailure, OnIdle
 from daemon.match import matches
 from daemon.patterns import Pattern
+from daemon.state import State as State
 from daemon.template import Template
 from kernels.chain import Chain, task_of
-
-
-class State(enum.StrEnum):
-    """The states of a job, as `darkroom jobs` shows them."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    CANCELLED = "cancelled"
 
 
 def unfinished(counts: Mapping[State, int]) -> int:

@@ -13,12 +13,12 @@ from typing import Any
 
 from daemon.control import NoAnswerError, ask
 from daemon.lock import alive, holder
+from daemon.state import State
 from daemon.tasks.view import TaskView
 
 _STATE_DIR = re.compile(
     r"""^state_dir\s*:\s*(?:"([^"\\]+)"|'([^']+)'|([^"'\s#&*!|>{\[][^#\n]*?))\s*(?:#.*)?$""", re.MULTILINE
 )
-STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled")
 
 
 def status_of(path: Path) -> dict[str, Any]:
@@ -73,9 +73,9 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"the ledger cannot be read: {status['ledger_trouble']}"
     yield ""
     width = max(len(rule["name"]) for rule in status["rules"])
-    yield f"{'rule':{width}}  " + "  ".join(f"{name:>9}" for name in STATES)
+    yield f"{'rule':{width}}  " + "  ".join(f"{name:>9}" for name in State)
     for rule in status["rules"]:
-        numbers = "  ".join(f"{rule['counts'][name]:>9,}" for name in STATES)
+        numbers = "  ".join(f"{rule['counts'][name]:>9,}" for name in State)
         yield f"{rule['name']:{width}}  {numbers}"
         for line in _more(rule, status):
             yield f"{'':{width}}  {line}"

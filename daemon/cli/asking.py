@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from pathlib import Path
 
 from daemon.cli.words import FAILED, JSON, NOT_RUNNING, OK, Commands, add, as_json, json_lines
-from daemon.model import State
+from daemon.state import State
 
 
 def add_commands(commands: Commands) -> None:
@@ -68,6 +69,7 @@ def _why(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    gc.enable()
     from daemon.doctor import examine
 
     report = examine(options.config)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 from pathlib import Path
 
 from daemon.cli.words import OK, Commands, add, as_json
@@ -21,7 +20,6 @@ def add_commands(commands: Commands) -> None:
 
 
 def _schema(options: argparse.Namespace) -> int:
-    gc.disable()  # while modules load, every search for cycles is in vain
     from daemon.config.schema import editor_schema
 
     text = as_json(editor_schema())

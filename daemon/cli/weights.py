@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from pathlib import Path
 
 from daemon.cli.words import JSON, Commands
@@ -48,6 +49,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _add(options: argparse.Namespace) -> int:
+    gc.enable()
     from daemon.weights import add
 
     print(add(options.file, options.convention))
@@ -55,6 +57,7 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
+    gc.enable()
     from daemon.fetching import fetch
 
     print(fetch(options.name, options.url, options.convention))
@@ -62,6 +65,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    gc.enable()
     from daemon.weights import verify
 
     sound, lines = verify(options.name)

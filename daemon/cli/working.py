@@ -45,7 +45,6 @@ def _run(options: argparse.Namespace) -> int:
         return _dry_run(options)
     if options.json:
         raise ConfigError(["darkroom run: --json goes with --dry-run; add that, or ask `darkroom status --json`"])
-    gc.disable()  # while modules load, every search for cycles is in vain; the service turns it on again
     from daemon.config import load_config
     from daemon.service import Service
 
@@ -95,6 +94,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _apply(options: argparse.Namespace) -> int:
+    gc.enable()
     from daemon.oneshot import apply
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # what it has begun is cleared away, as after Ctrl-C
@@ -104,6 +104,7 @@ def _apply(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    gc.enable()
     from daemon.config import load_config
     from daemon.exporting import export
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+from daemon.cli import FAMILIES, parser
 
 REPOSITORY = Path(__file__).parents[2]
 FLOORS = {"kernels": set[str](), "export": {"kernels"}, "daemon": {"kernels", "export"}}
@@ -118,3 +121,17 @@ def test_every_package_is_installed() -> None:
     declared = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     for package in sorted({str(path.parent.relative_to(REPOSITORY)).replace("/", ".") for path in SOURCES}):
         assert f'"{package}"' in declared, package
+
+
+def commands_of(words: list[str]) -> set[str]:
+    (group,) = [action for action in parser(words)._actions if isinstance(action, argparse._SubParsersAction)]
+    return set(group.choices)
+
+
+def test_each_command_is_found_in_the_file_that_has_it() -> None:
+    """Only that file is loaded to answer; one that the table does not name would not be there at all."""
+    for known in FAMILIES.values():
+        for command in known:
+            assert commands_of([command]) == commands_of(["--debug", command]) == set(known)
+    every = {command for known in FAMILIES.values() for command in known}
+    assert commands_of([]) == commands_of(["--help"]) == commands_of(["stauts"]) == every
