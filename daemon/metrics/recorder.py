@@ -21,7 +21,7 @@ ENDS = (State.DONE, State.FAILED, State.SKIPPED, State.CANCELLED)
 
 
 class Recorder(Collector):
-    """The meters that count. 1 to 2 µs a call; prometheus-client keeps a lock for each number."""
+    """The meters that count. Thread-safe: prometheus-client keeps a lock for each number."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, that says when this daemon started
