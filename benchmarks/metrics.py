@@ -1,6 +1,6 @@
 """What metrics cost: the same backlog with nobody counting, and with metrics that are asked for once a second.
 
-python -m benchmarks.metrics --rounds 9
+    python -m benchmarks.metrics --rounds 9
 
 Processor time counts beside the clock: it tells more on a machine that others use.
 """
