@@ -78,7 +78,9 @@ class HookShape(Shape):
     """What both kinds have."""
 
     webhook: Webhook | None = Field(default=None, description="address that gets the event by POST, as JSON")
-    timeout: Timeout = Field(default=_HOOK.timeout, description="a hook that takes longer is ended")
+    timeout: Timeout = Field(
+        default=TIMEOUT.text(_HOOK.timeout), validate_default=True, description="a hook that takes longer is ended"
+    )
 
     @model_validator(mode="after")
     def _does_one_thing(self) -> Self:
@@ -95,7 +97,11 @@ class OnFailureShape(HookShape):
     """`on_failure:` of a rule."""
 
     command: FailureCommand | None = Field(default=None, description="program and its words, with fields")
-    every: Pause = Field(default=_FAILURE.every, description="failures within this time are told together")
+    every: Pause = Field(
+        default=PAUSE.text(_FAILURE.every),
+        validate_default=True,
+        description="failures within this time are told together",
+    )
 
     def build(self) -> OnFailure:
         """The frozen value."""
@@ -106,7 +112,9 @@ class OnIdleShape(HookShape):
     """`on_idle:` of a rule."""
 
     command: IdleCommand | None = Field(default=None, description="program and its words, with fields")
-    after: Pause = Field(default=_IDLE.after, description="how long the rule must have had no work")
+    after: Pause = Field(
+        default=PAUSE.text(_IDLE.after), validate_default=True, description="how long the rule must have had no work"
+    )
 
     def build(self) -> OnIdle:
         """The frozen value."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,20 @@ def test_reload(running: tuple[Box, Daemon]) -> None:
 def test_reload_where_no_daemon_is(box: Box) -> None:
     done = box.darkroom("reload", check=3)
     assert "`darkroom run` starts one" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_terminal_that_is_closed_ends_it(box: Box) -> None:
+    configure(box, rule())
+    child, terminal = pty.fork()
+    if child == 0:  # its terminal is the other end
+        os.chdir(box.folder)
+        os.execvpe(sys.executable, box.command("run"), box.environment)
+    told = b""
+    while b"ready; Ctrl-C stops it" not in told:
+        told += os.read(terminal, 4096)
+    os.close(terminal)
+    assert wait_until(lambda: os.waitpid(child, os.WNOHANG)[0], 15, "the end") == child
+    assert box.darkroom("status", check=3)
 
 
 def test_a_hang_up_without_a_terminal_is_the_wish_to_reload(running: tuple[Box, Daemon]) -> None:

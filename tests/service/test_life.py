@@ -13,7 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from skimage import data
 
 from tests.box import REPOSITORY, Pixels, encoded, wait_until
 from tests.service.machine import SHARED, Machine, NoMachineError
@@ -221,12 +224,19 @@ def test_pytorch_works_within_its_bounds(served: Served, small: Pixels) -> None:
     wait_until(lambda: "task.png" in served.done(), 120, "the result")
 
 
-def test_killed_it_comes_back_and_finishes(served: Served, jpeg: bytes) -> None:
+@pytest.fixture(scope="module")
+def large() -> bytes:
+    """A photograph of six megapixels: some dozens of them are work for seconds."""
+    picture = cv2.resize(data.astronaut(), (2448, 2448), interpolation=cv2.INTER_CUBIC)
+    return encoded(np.asarray(picture, np.uint8), ".jpg")
+
+
+def test_killed_it_comes_back_and_finishes(served: Served, large: bytes) -> None:
     before = served.pid
-    names = {f"kill-{number:03}.jpg" for number in range(200)}
+    names = {f"kill-{number:03}.jpg" for number in range(60)}
     for name in names:
-        served.drop(name, jpeg)
-    wait_until(lambda: len(served.done() & names) > 5, what="some results")
+        served.drop(name, large)
+    wait_until(lambda: len(served.done() & names) > 2, what="some results")
     served.kill(signal.SIGKILL)
     assert not names <= served.done()
     served.wait_restarted(before)
@@ -269,11 +279,11 @@ def test_one_thread_that_hangs_is_named_and_cured(served: Served, jpeg: bytes) -
     wait_until(lambda: "hung.jpg" in served.done(), what="the result")
 
 
-def test_a_stop_in_the_middle_is_quick_and_nothing_is_lost(served: Served, jpeg: bytes) -> None:
-    names = {f"stop-{number:03}.jpg" for number in range(400)}
+def test_a_stop_in_the_middle_is_quick_and_nothing_is_lost(served: Served, large: bytes) -> None:
+    names = {f"stop-{number:03}.jpg" for number in range(80)}
     for name in names:
-        served.drop(name, jpeg)
-    wait_until(lambda: len(served.done() & names) > 5, what="some results")
+        served.drop(name, large)
+    wait_until(lambda: len(served.done() & names) > 2, what="some results")
     began = time.monotonic()
     served.systemctl("stop", "darkroom")
     took = time.monotonic() - began

@@ -49,7 +49,7 @@ def test_in_the_midst_of_it(taskbox: TaskBox, tiny: Pixels) -> None:
     assert_same(taskbox, "slow/cat.png", "calm/cat.png")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_while_pytorch_is_loaded(taskbox: TaskBox, tiny: Pixels, number: int) -> None:
     taskbox.configure(rule("slow", SLOW))
     taskbox.drop("slow/cat.png", tiny)
