@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import threading
@@ -18,12 +19,15 @@ from typing import Any, TypeAlias
 from daemon.errors import DarkroomError, writing_failed
 from daemon.sockets import MODE, short
 
+log = logging.getLogger("darkroom")
+
 SOCKET = "control.sock"
 LOOK = 0.5
 """Seconds between two looks at whether to stop."""
 PATIENCE = 2.0
 """Seconds that one side waits for the other, unless it is told of a longer answer."""
 
+LONGEST_QUESTION = 1 << 12
 LONGEST = 1 << 26
 """Bytes of a line, at most: of an answer about many rules with very long names."""
 
@@ -71,9 +75,10 @@ class Control:
                 asker, _ = self._socket.accept()
             except TimeoutError:
                 continue
-            with asker, contextlib.suppress(OSError, ValueError):  # whoever went away, or speaks otherwise, is let be
+            # Whoever went away, or speaks otherwise, is let be: JSON nested too deeply is a RecursionError.
+            with asker, contextlib.suppress(OSError, ValueError, RecursionError):
                 asker.settimeout(PATIENCE)
-                _send(asker, self._answer(_receive(asker)))
+                _send(asker, self._answer(_receive(asker, LONGEST_QUESTION)))
 
     def _answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = self._answers.get(str(question.get("ask")))
@@ -83,6 +88,9 @@ class Control:
             return answer(question)
         except DarkroomError as error:
             return {"error": str(error)}
+        except Exception as error:
+            log.exception("internal error with the question %s", question)
+            return {"error": f"internal error ({type(error).__name__}: {error}); please report it"}
 
     def close(self) -> None:
         """Listen no more."""
@@ -116,10 +124,10 @@ def _send(connection: socket.socket, value: Mapping[str, Any]) -> None:
     connection.sendall(json.dumps(value).encode() + b"\n")
 
 
-def _receive(connection: socket.socket) -> dict[str, Any]:
+def _receive(connection: socket.socket, longest: int = LONGEST) -> dict[str, Any]:
     """One line. Raises ValueError for anything that is no JSON mapping."""
     with connection.makefile("rb") as lines:
-        line = lines.readline(LONGEST)
+        line = lines.readline(longest)
     found = json.loads(line)
     if not isinstance(found, dict):
         raise ValueError("not a mapping")

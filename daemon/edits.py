@@ -79,11 +79,13 @@ class Edits:
         """Have the file read at the next look, whether it seems to have changed or not."""
         self._asked.set()
 
-    def answer(self) -> dict[str, Any]:
-        """The same, and wait for what comes of it.
+    def answer(self, *, wait: bool) -> dict[str, Any]:
+        """The same, and wait for what comes of it; without `wait`, what is in force: `run --once` reads nothing anew.
 
         `faults` of the file; what is in force `since` when, with its `changes` against the rules before; `held_back`.
         """
+        if not wait:
+            return self._told()
         answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._askers.put(answers)
         self.ask()
@@ -93,9 +95,11 @@ class Edits:
             raise NoAnswerError("the daemon is busy and has not read the file yet; it will") from None
 
     def _reply(self) -> None:
-        answer = {"faults": self.faults, "since": self.since, "changes": self._changes, "held_back": self.held_back}
         while not self._askers.empty():
-            self._askers.get().put(answer)
+            self._askers.get().put(self._told())
+
+    def _told(self) -> dict[str, Any]:
+        return {"faults": self.faults, "since": self.since, "changes": self._changes, "held_back": self.held_back}
 
     # -- the file ------------------------------------------------------------------------------------------------
 
@@ -136,9 +140,9 @@ class Edits:
     # -- what comes of it ----------------------------------------------------------------------------------------
 
     def _refuse(self, faults: list[str]) -> None:
+        config_receipt.write(self._rulebook.config, faults, self._tell)
         if faults != self.faults:
             self.faults = faults
-            config_receipt.write(self._rulebook.config, faults, self._tell)
             for fault in faults:
                 self._tell(fault, Level.ERROR)
             text = f"{self._path}: not in force, because of {_faults(len(faults))}; the rules from before stay"

@@ -47,7 +47,8 @@ class Graphs:
 
     def trouble(self) -> dict[str, str]:
         """Rules whose graph could not be built, and why."""
-        return {rule.name: self._trouble[rule] for rule in self._rules() if rule in self._trouble}
+        trouble = self._trouble.copy()  # the thread that builds takes from it
+        return {rule.name: trouble[rule] for rule in self._rules() if rule in trouble}
 
     def devices(self) -> dict[str, str]:
         """The device that each rule's graph ran on last, or will; rules without a graph are left out."""
@@ -68,8 +69,9 @@ class Graphs:
     def look_for_new(self) -> None:
         """The rules were edited: close the graphs that none has any more, and have the thread see to the new ones."""
         rules = self._rules()
-        self._recipes = {rule: recipe for rule, recipe in self._recipes.items() if rule in rules}
-        self._trouble = {rule: why for rule, why in self._trouble.items() if rule in rules}
+        # Copies: the thread that builds adds to them meanwhile. What it adds to the old ones it finds again.
+        self._recipes = {rule: recipe for rule, recipe in self._recipes.copy().items() if rule in rules}
+        self._trouble = {rule: why for rule, why in self._trouble.copy().items() if rule in rules}
         self._runtime.keep([recipe.graph for recipe in self._recipes.values() if recipe.graph is not None])
         self._changed.set()
 

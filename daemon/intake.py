@@ -45,6 +45,7 @@ class Intake:
         self._arrived = arrived
         self._ended = ended
         self._wake = threading.Event()
+        self._lock = threading.Lock()
         self.hints = Hints(self._wake.set)
         self._settler = Settler(self._config.settle)
         self._next: tuple[Config, Callable[[Mapping[str, str]], None]] | None = None
@@ -108,7 +109,8 @@ class Intake:
 
         Here, since nothing may be entered under the old rules once the ledger goes by the new ones.
         """
-        self._next = config, adopted
+        with self._lock:
+            self._next = config, adopted
         self._wake.set()
 
     def _adopt(self) -> None:
@@ -123,8 +125,9 @@ class Intake:
         self._watcher.follow(self._recursive.items(), self._groups.roots)
         if self._supervise_due:
             self._supervise_due = time.monotonic()  # arms what is new at once, and marks it for a scan
-        if self._next is following:
-            self._next = None
+        with self._lock:
+            if self._next is following:
+                self._next = None
         adopted(renamed)
 
     def adopt_in_ledger(self, config: Config) -> dict[str, str]:

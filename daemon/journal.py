@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Journal:
     def __init__(self, options: Callable[[], LogOptions]) -> None:
         self._options = options
         self._prefixed = _is_system_journal()
+        self._lock = threading.Lock()
 
     def wants(self, level: Level) -> bool:
         """Whether events of this level are written."""
@@ -49,8 +51,11 @@ class Journal:
         """Write a line; a reader that went away, or a full disk behind it, must not end the work."""
         if not self.wants(event.level):
             return
+        lines = "".join(f"{line}\n" for line in self._lines(event))
         try:
-            print("\n".join(self._lines(event)), flush=True)
+            with self._lock:  # threads tell things at the same time, and a line must stay whole
+                sys.stdout.write(lines)
+                sys.stdout.flush()
         except OSError:
             sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - for the rest of the process
 

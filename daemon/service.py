@@ -130,7 +130,7 @@ class Service:
         answers: Mapping[str, Answer] = {
             "config": lambda question: {"path": str(config.path)},
             "status": lambda question: self._status.answer(),
-            "reload": lambda question: self._edits.answer(),
+            "reload": lambda question: self._edits.answer(wait=not once),
         }
         self._control = Control(config.state_dir, answers, self._complain)
 

@@ -40,6 +40,6 @@ class Once(Generic[Key, Value]):
         with self._lock:
             own = self._being_made.setdefault(key, threading.Lock())
         with own:
-            if key not in self._made:
-                self._made[key] = self._make(key)
-            return self._made[key]
+            if (made := self._made.get(key)) is None:  # a local value: `keep` may forget it in this moment
+                made = self._made[key] = self._make(key)
+            return made
