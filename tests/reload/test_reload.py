@@ -6,13 +6,12 @@ import json
 import os
 import pty
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.box import COMPARED, MOSAIC, Box, Daemon, Pixels, wait_until
+from tests.box import COMPARED, HEARING, MOSAIC, Box, Daemon, Pixels, wait_until
 
 
 def rule(name: str = "mosaic", watch: str = "in", steps: str = MOSAIC, *more: str) -> str:
@@ -248,7 +247,7 @@ def test_a_terminal_that_is_closed_ends_it(box: Box) -> None:
     child, terminal = pty.fork()
     if child == 0:  # its terminal is the other end
         os.chdir(box.folder)
-        os.execvpe(sys.executable, box.command("run"), box.environment)
+        os.execvpe("env", [*HEARING, *box.command("run")], box.environment)
     told = b""
     while b"ready; Ctrl-C stops it" not in told:
         told += os.read(terminal, 4096)
