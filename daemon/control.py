@@ -1,7 +1,7 @@
 """The daemon's local socket: other darkroom commands ask it things, and it answers from where the work is done.
 
 A Unix socket in `state_dir`, for its owner and group (mode 0660); no port. A question is a line of JSON, so is the
-answer. One asker at a time, each for a moment: an answer comes from memory or from the ledger, never from the work.
+answer. Several are answered at a time, so that one who waits for an edit, or is slow, keeps nobody from asking.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from daemon.errors import DarkroomError, writing_failed
 from daemon.sockets import MODE, short
+from daemon.threads import Threads
 
 log = logging.getLogger("darkroom")
 
@@ -27,9 +31,10 @@ LOOK = 0.5
 PATIENCE = 2.0
 """Seconds that one side waits for the other, unless it is told of a longer answer."""
 
-LONGEST_QUESTION = 1 << 12
-LONGEST = 1 << 26
-"""Bytes of a line, at most: of an answer about many rules with very long names."""
+AT_A_TIME = 8
+"""Askers that are answered at a time; others wait."""
+LONGEST_QUESTION, LONGEST = 1 << 12, 1 << 26
+"""Bytes of a line, at most: of a question, and of an answer about many rules with very long names."""
 
 Answer: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -41,13 +46,17 @@ class NoAnswerError(DarkroomError):
 
 
 class Control:
-    """The daemon's end. `answers` by question; each is called in this thread with what was asked."""
+    """The daemon's end. `answers` by question; each is called with what was asked, in a thread of its own."""
 
     def __init__(self, state_dir: Path, answers: Mapping[str, Answer], complain: Callable[[str], None]) -> None:
         self._state_dir = state_dir
         self._answers = answers
         self._complain = complain
         self._socket: socket.socket | None = None
+        self._threads = Threads()
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in range(AT_A_TIME):
+            self._free.put(number)
 
     def open(self) -> None:
         """Listen. Where that cannot be (some network shares hold no sockets) the work goes on without."""
@@ -59,7 +68,9 @@ class Control:
                     os.unlink(path)  # of a daemon that was killed: the lock of the folder is ours
                 listening.bind(path)
                 os.chmod(path, MODE)  # before anybody can connect
-            listening.listen(8)
+                with contextlib.suppress(PermissionError):  # a group that the daemon's user is not in
+                    os.chown(path, -1, os.stat(folder).st_gid)
+            listening.listen(128)
             listening.settimeout(LOOK)
         except OSError as error:
             listening.close()
@@ -72,13 +83,25 @@ class Control:
         """Answer until `stop` is set."""
         while self._socket is not None and not stop.is_set():
             try:
+                number = self._free.get(timeout=LOOK)
+            except queue.Empty:
+                continue
+            try:
                 asker, _ = self._socket.accept()
             except TimeoutError:
-                continue
+                self._free.put(number)
+            else:
+                self._threads.start(f"asked-{number}", partial(self._talk, asker, number))
+
+    def _talk(self, asker: socket.socket, number: int) -> None:
+        try:
             # Whoever went away, or speaks otherwise, is let be: JSON nested too deeply is a RecursionError.
             with asker, contextlib.suppress(OSError, ValueError, RecursionError):
+                question = _receive(asker, time.monotonic() + PATIENCE, LONGEST_QUESTION)
                 asker.settimeout(PATIENCE)
-                _send(asker, self._answer(_receive(asker, LONGEST_QUESTION)))
+                _send(asker, self._answer(question))
+        finally:
+            self._free.put(number)
 
     def _answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         answer = self._answers.get(str(question.get("ask")))
@@ -93,8 +116,9 @@ class Control:
             return {"error": f"internal error ({type(error).__name__}: {error}); please report it"}
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more. Whoever waits for an answer is not waited for."""
         if self._socket is not None:
+            self._threads.join(0.1)
             self._socket.close()
             (self._state_dir / SOCKET).unlink(missing_ok=True)
 
@@ -104,13 +128,13 @@ def ask(state_dir: Path, question: str, *, patience: float = PATIENCE, **more: A
 
     Raises NoAnswerError where none does, and DarkroomError with what it has to say against the question.
     """
-    place = state_dir / SOCKET
+    place, deadline = state_dir / SOCKET, time.monotonic() + patience
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, short(state_dir) as folder:
             connection.settimeout(patience)
-            connection.connect(f"{folder}/{SOCKET}")
+            _connect(connection, f"{folder}/{SOCKET}", deadline)
             _send(connection, {"ask": question, **more})
-            answer = _receive(connection)
+            answer = _receive(connection, deadline)
     except PermissionError as error:
         raise DarkroomError(f"{place}: this user may not ask the daemon; ask as its user, or join its group") from error
     except (OSError, ValueError) as error:
@@ -124,10 +148,25 @@ def _send(connection: socket.socket, value: Mapping[str, Any]) -> None:
     connection.sendall(json.dumps(value).encode() + b"\n")
 
 
-def _receive(connection: socket.socket, longest: int = LONGEST) -> dict[str, Any]:
-    """One line. Raises ValueError for anything that is no JSON mapping."""
-    with connection.makefile("rb") as lines:
-        line = lines.readline(longest)
+def _connect(connection: socket.socket, path: str, deadline: float) -> None:
+    """Where too many ask at once, connect(2) does not wait but refuses."""
+    while True:
+        try:
+            return connection.connect(path)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _receive(connection: socket.socket, deadline: float, longest: int = LONGEST) -> dict[str, Any]:
+    """One line, all of it by the deadline. Raises ValueError for anything that is no JSON mapping, and OSError."""
+    line = bytearray()
+    while not line.endswith(b"\n") and len(line) <= longest:
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        if not (more := connection.recv(1 << 16)):
+            break
+        line += more
     found = json.loads(line)
     if not isinstance(found, dict):
         raise ValueError("not a mapping")

@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -28,6 +28,8 @@ QUIET = 0.2
 """Seconds that the file must have been still: an editor may write it in several pieces, and half of it may be valid."""
 GONE = 2.0
 """Seconds that the file may be away, while an editor replaces it, before that is told."""
+STILL_OPEN = 5.0
+"""Seconds that a file may be open for writing before that is told."""
 ANSWER_WITHIN = 10.0
 """Seconds that `darkroom reload` waits until an edit is in force."""
 
@@ -35,6 +37,10 @@ ANSWER_WITHIN = 10.0
 _Version: TypeAlias = Fingerprint | None
 """Of the file; None: it is not there."""
 NEVER = Fingerprint(-1, -1, -1)
+
+
+_Asker: TypeAlias = "queue.SimpleQueue[dict[str, Any]]"
+"""Where the answer to one question goes."""
 
 
 class Tell(Protocol):
@@ -64,7 +70,10 @@ class Edits:
         self._seen: _Version = NEVER
         self._seen_at = time.monotonic()
         self._asked = threading.Event()
-        self._askers: queue.SimpleQueue[queue.SimpleQueue[dict[str, Any]]] = queue.SimpleQueue()
+        self._askers: queue.SimpleQueue[_Asker] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Asker] = queue.SimpleQueue()
+        """Those whose question was read, and who wait for the configuration wanted last to be in force."""
+        self._told_open = False
         self.faults: list[str] = []
         """What is wrong with the file as it is now; while there is anything, what was in force before stays."""
         self.held_back: list[str] = []
@@ -86,7 +95,7 @@ class Edits:
         """
         if not wait:
             return self._told()
-        answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        answers: _Asker = queue.SimpleQueue()
         self._askers.put(answers)
         self.ask()
         try:
@@ -95,8 +104,9 @@ class Edits:
             raise NoAnswerError("the daemon is busy and has not read the file yet; it will") from None
 
     def _reply(self) -> None:
-        while not self._askers.empty():
-            self._askers.get().put(self._told())
+        """Answer those who wait, if what they wait for is in force."""
+        while self._in_force is self._wanted and not self._waiting.empty():
+            self._waiting.get().put(self._told())
 
     def _told(self) -> dict[str, Any]:
         return {"faults": self.faults, "since": self.since, "changes": self._changes, "held_back": self.held_back}
@@ -105,14 +115,14 @@ class Edits:
 
     def look(self) -> None:
         """Read the file if it is another than the one last read, and nobody is writing it."""
-        version = self._version()
-        if version is None and time.monotonic() - self._seen_at < GONE and not self._asked.is_set():
+        version, asked = self._version(), self._asked.is_set()
+        if version is None and time.monotonic() - self._seen_at < GONE and not asked:
             return
-        if self._asked.is_set():
+        if asked:
             self._asked.clear()
-            self._take(version)
-        elif version != self._read and self._still(version):
-            self._take(version)
+        if asked or (version != self._read and self._still(version)):
+            askers = [self._askers.get() for _ in range(self._askers.qsize())]
+            self._take(version, askers)
 
     def _version(self) -> _Version:
         try:
@@ -124,18 +134,28 @@ class Edits:
     def _still(self, version: _Version) -> bool:
         if version != self._seen:
             self._seen, self._seen_at = version, time.monotonic()
-        return time.monotonic() - self._seen_at >= QUIET and not _open_for_writing(self._path)
+            self._told_open = False
+        quiet = time.monotonic() - self._seen_at
+        if quiet < QUIET or not _open_for_writing(self._path):
+            return quiet >= QUIET
+        if quiet > STILL_OPEN and not self._told_open:
+            self._told_open = True
+            self._tell(f"{self._path}: was changed, and somebody has it open for writing; read once it is closed")
+        return False
 
-    def _take(self, version: _Version) -> None:
+    def _take(self, version: _Version, askers: Sequence[_Asker]) -> None:
         try:
-            config = load_config(self._path)
+            config = _load(self._path)
         except ConfigError as error:
             self._read = version
             self._refuse(error.faults)
-            return
-        if self._version() == version:  # else it was replaced meanwhile: it is read again
-            self._read = version
-        self._accept(config)
+        else:
+            if self._version() == version:  # else it was replaced meanwhile: it is read again
+                self._read = version
+            self._accept(config)
+        for asker in askers:  # after what they wait for is known: an earlier edit that is in force now is no answer
+            self._waiting.put(asker)
+        self._reply()
 
     # -- what comes of it ----------------------------------------------------------------------------------------
 
@@ -147,7 +167,6 @@ class Edits:
                 self._tell(fault, Level.ERROR)
             text = f"{self._path}: not in force, because of {_faults(len(faults))}; the rules from before stay"
             self._tell(text, Level.ERROR)
-        self._reply()
 
     def _accept(self, config: Config) -> None:
         before, fresh = self._wanted, self._rulebook.kept(config)
@@ -160,7 +179,6 @@ class Edits:
             self._tell(f"{self._path}: {', '.join(held)}: in force after the next start of darkroom")
         self.held_back = held
         if fresh == before:
-            self._reply()
             return
         self._wanted = fresh
         self._reloading(True)
@@ -177,7 +195,16 @@ class Edits:
         self._reply()
 
 
+def _load(path: Path) -> Config:
+    """Raises ConfigError, also for what would block whoever opens it: a pipe, say."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ConfigError([f"{path}:1:1: file: it is no file; put a configuration there"])
+    return load_config(path)
+
+
 def _open_for_writing(path: Path) -> bool:
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             return being_written(file.fileno())

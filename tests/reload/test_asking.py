@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -66,3 +69,31 @@ def test_beside_a_run_that_reads_its_rules_once(box: Box, small: Pixels, command
     said = box.darkroom(command, *words, timeout=8).stdout
     assert ("is in force since" in said) if command == "reload" else ("on their way already" in said)
     assert daemon.process.wait(60) == 0
+
+
+def test_many_at_once_beside_one_who_is_slow(box: Box) -> None:
+    configure(box, rule())
+    box.start()
+    with connected(box) as slow, ThreadPoolExecutor(40) as pool:
+        slow.sendall(b"{")
+        answers = list(pool.map(lambda _: ask(box.folder / "var", "status", patience=10), range(40)))
+    assert all(answer["running"] for answer in answers)
+
+
+def test_an_edit_that_waits_for_the_disk_is_not_said_to_be_in_force(box: Box) -> None:
+    """Another program holds the ledger: the edit waits, whoever asks for it too, and status answers meanwhile."""
+    configure(box, rule())
+    box.start()
+    wait_until(lambda: ask(box.folder / "var", "status")["rules"])
+    with closing(sqlite3.connect(box.folder / "var/ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        configure(box, rule("renamed"))
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(ask, box.folder / "var", "reload", patience=30) for _ in range(2)]
+            status = ask(box.folder / "var", "status")
+            assert [each["name"] for each in status["rules"]] == ["mosaic"]
+            assert not any(each.done() for each in asked)
+            other.execute("ROLLBACK")
+            for answer in asked:
+                assert "is now called renamed" in " ".join(answer.result()["changes"])
+    assert [each["name"] for each in ask(box.folder / "var", "status")["rules"]] == ["renamed"]
