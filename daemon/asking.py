@@ -11,6 +11,7 @@ from daemon.errors import DarkroomError
 from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move
 from daemon.lock import alive
 from daemon.model import Config, Job, State
+from daemon.rulebook import homeless
 
 CANCELLED = "asked for by the user: cancelled"
 AGAIN_FROM = (State.FAILED, State.SKIPPED, State.CANCELLED)
@@ -24,6 +25,7 @@ def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
     with closing(ledger):
         check_rule(config, ledger, rule)
         jobs = _whole(named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule), named=bool(ids))
+        jobs = _at_home(config, ledger, jobs, named=bool(ids))
         ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in jobs])
     print(ready_line(config, len(jobs)))
     return 0
@@ -86,6 +88,15 @@ def _whole(jobs: Sequence[Job], *, named: bool) -> list[Job]:
             f"job {job.id} ({job.relative}) is not whole: {job.lacks}; a new job starts by itself once it is"
         )
     return [job for job in jobs if job.lacks is None]
+
+
+def _at_home(config: Config, ledger: Ledger, jobs: Sequence[Job], *, named: bool) -> list[Job]:
+    """The jobs that their rule, as it is now, takes; if another was asked for by name, that is an error."""
+    rules, members = config.rules_by_name(), ledger.members([job.id for job in jobs])
+    reasons = {job.id: homeless(rules.get(job.rule), job, grouped=job.id in members) for job in jobs}
+    if named and (lost := [job for job in jobs if reasons[job.id]]):
+        raise DarkroomError(f"job {lost[0].id} ({lost[0].relative}) cannot run again: {reasons[lost[0].id]}")
+    return [job for job in jobs if reasons[job.id] is None]
 
 
 def opened(config: Config) -> Ledger:

@@ -134,7 +134,10 @@ class Intake:
         """Have the ledger's jobs belong to these rules; new names, by the old, of those only renamed."""
         rules = config.rules_by_name()
         identities = {name: identity_of(rule) for name, rule in rules.items()}
-        return self._ledger.adopt(identities, lambda job, grouped: homeless(rules.get(job.rule), job, grouped=grouped))
+        acting = {name for name, rule in rules.items() if not rule.keeps_source}
+        return self._ledger.adopt(
+            identities, acting, lambda job, grouped: homeless(rules.get(job.rule), job, grouped=grouped)
+        )
 
     def step(self) -> None:
         """One round: follow the hints, make the scans that are due, take what has settled."""
@@ -179,11 +182,11 @@ class Intake:
             self._watcher.renew(grown)
         self._watcher.arm()
         self._scan_soon(self._groups.changed_fixed())
-        if self._rulebook.edited and self._orphans():
+        if self._orphans():
             self.adopt_in_ledger(self._config)
 
     def _orphans(self) -> bool:
-        """Whether jobs wait for rules that are gone: put back in the very moment in which the rules were replaced."""
+        """Whether jobs wait for rules that are gone: put back while the rules were replaced, or retried since."""
         counts, rules = self._ledger.counts(), self._rulebook.rules
         return any(states.get(State.WAITING) for rule, states in counts.items() if rule not in rules)
 

@@ -238,7 +238,7 @@ class Job:
     """One picture, or one group, under one rule. `path` is absolute; `relative` is below the watched folder `root`.
 
     A group has its name there, `{dir}/{key}`, and its fingerprint is of all its files together. `lacks` says what keeps
-    it from being whole; None: nothing.
+    it from being whole; None: nothing. `gone`: its file is new if it is seen again.
     Times are seconds since the epoch; `attempts` counts the runs that ended in an error which may pass.
     """
 
@@ -256,6 +256,7 @@ class Job:
     created: float = 0.0
     updated: float = 0.0
     lacks: str | None = None
+    gone: bool = False
 
     @property
     def path(self) -> str:

@@ -82,7 +82,7 @@ class Publisher:
 
     def record(self, renamed: Sequence[_Placed]) -> None:
         """Mark published jobs done, then deal with their sources. Everything here may safely be done twice."""
-        moves = [replace(item.encoded.done, output=item.intents[0].target) for item in renamed]
+        moves = [replace(self._done(item.encoded), output=item.intents[0].target) for item in renamed]
         recorded = list[tuple[Intent, Move | None]]()
         for item, move in zip(renamed, moves, strict=True):
             recorded += [(intent, None if intent.part else move) for intent in item.intents]
@@ -91,10 +91,16 @@ class Publisher:
 
     def _report(self, group: Sequence[Encoded]) -> None:
         """Results without files: done as soon as the ledger has their numbers, durably if a source is to go."""
-        moves = [item.done for item in group]
+        moves = [self._done(item) for item in group]
         if moves:
             self._ledger.advance(moves, durable=any(move.source_due for move in moves))
             self._end(group, moves)
+
+    def _done(self, item: Encoded) -> Move:
+        """The move of a result. Its source is due only if the rule in force, too, deletes or moves sources."""
+        rule = self._rulebook.rules.get(item.job.rule)
+        keeps = self._rulebook.edited and (rule is None or rule.keeps_source)
+        return replace(item.done, source_due=False) if keeps else item.done
 
     def _end(self, group: Sequence[Encoded], moves: Sequence[Move]) -> None:
         for item, move in zip(group, moves, strict=True):

@@ -326,6 +326,7 @@ class Service:
 
         def in_force(renamed: Mapping[str, str]) -> None:
             self._graphs.look_for_new()
+            self._pipeline.blockades.keep(self._rulebook.rules)
             self._host.look_for_tasks()
             self._hooks.renamed(renamed)
             self._wake()

@@ -69,6 +69,8 @@ class Sources:
             relative = file.path[len(root) + 1 :]
             if rule.name != job.rule and file.path.startswith(f"{root}/") and rule.takes(relative):
                 known = self._jobs_of(rule, root, relative, file)
+                # A job that lost its home while its rule was away is none: the file is taken anew.
+                known = None if known is None else [each for each in known if not each.gone]
                 if known is not None and (not known or known[-1].state in (State.WAITING, State.RUNNING)):
                     return True
         return False

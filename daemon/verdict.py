@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from daemon.errors import BlockedError, DarkroomError, SourceChanged, SourceGone, StillWritten, TransientError
@@ -79,6 +80,10 @@ class Blockades:
         """The job tried ended for a reason of its own and proved nothing: the next may be tried at once."""
         if (blockade := self._by_rule.get(rule)) is not None:
             blockade.until = now
+
+    def keep(self, rules: Container[str]) -> None:
+        """The rules were edited: forget the others."""
+        self._by_rule = {rule: blockade for rule, blockade in self._by_rule.copy().items() if rule in rules}
 
     def reasons(self) -> dict[str, str]:
         """Blocked rules and why."""

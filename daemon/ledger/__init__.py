@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TypeAlias
 
@@ -125,16 +125,17 @@ class Ledger(Questions):
         reason = "replaced by newer content before it was taken; a newer job has it"
         self._apply(db, [Move(job, State.SKIPPED, reason) for (job,) in rows])
 
-    def adopt(self, rules: Mapping[str, str], homeless: Homeless) -> dict[str, str]:
+    def adopt(self, rules: Mapping[str, str], acting: Set[str], homeless: Homeless) -> dict[str, str]:
         """Take over the rules in force, each with its identity; the new names, by the old, of those only renamed.
 
         Waiting jobs that have no home among them are skipped, and their files are new if a rule takes them again.
+        `acting`: those that delete or move their sources.
         """
         renamed = dict[str, str]()
 
         def take_over(db: sqlite3.Connection) -> None:
             renamed.clear()
-            found, moves = adopt(db, rules, homeless)
+            found, moves = adopt(db, rules, acting, homeless)
             renamed.update(found)
             self._apply(db, moves)
 

@@ -10,12 +10,14 @@ from daemon.model import Fingerprint, Job, State
 
 COLUMNS = (
     "id, rule, root, relative, size, mtime_ns, inode, state, reason, attempts, not_before, output, device,"
-    " created, updated, lacks"
+    " created, updated, lacks, gone"
 )
+_NAMES = COLUMNS.split(", ")[8:]
 
 
 def job_of(row: Sequence[Any]) -> Job:
     """The job from a row of COLUMNS."""
-    identity = (row[0], row[1], path_of(row[2]), path_of(row[3]), Fingerprint(*row[4:7]))
-    output = None if row[11] is None else path_of(row[11])
-    return Job(*identity, State(row[7]), row[8], row[9], row[10], output, *row[12:16])
+    identity = (row[0], row[1], path_of(row[2]), path_of(row[3]), Fingerprint(*row[4:7]), State(row[7]))
+    told: dict[str, Any] = dict(zip(_NAMES, row[8:], strict=True))
+    output = None if told["output"] is None else path_of(told["output"])
+    return Job(*identity, **told | {"output": output, "gone": bool(told["gone"])})

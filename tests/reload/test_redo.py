@@ -69,3 +69,10 @@ def test_what_cannot_be_done_again(done: Box, small: Pixels) -> None:
     assert f"job {first} is of older content; the newest of its file is job 6" in refused(first)
     configure(done, rule("other", "elsewhere"))
     assert "(3.png) cannot be done again: config.yaml has no rule mosaic any more" in refused(third)
+
+
+def test_retry_of_a_job_that_its_rule_takes_no_more(done: Box) -> None:
+    configure(done, rule("other", "elsewhere"))
+    said = done.darkroom("retry", number(done, "5.png"), check=1).stderr
+    assert "(5.png) cannot run again: config.yaml has no rule mosaic any more" in said
+    assert done.darkroom("retry", "--all-failed").stdout.startswith("0 jobs waiting")
