@@ -80,6 +80,14 @@ class Records(logging.Handler):
         self._write(Event(self.format(record), level, getattr(record, "fields", {})))
 
 
+def log_into(write: Callable[[Event], None]) -> None:
+    """Have what the stages log written as every other event is."""
+    log = logging.getLogger("darkroom")
+    log.handlers = [Records(write)]
+    log.propagate = False
+    log.setLevel(logging.DEBUG)
+
+
 def _as_json(event: Event) -> str:
     when = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
     told = {"time": when, "level": event.level.name.lower(), "message": event.text, **event.fields}

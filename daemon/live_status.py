@@ -11,34 +11,17 @@ from daemon.status_document import document
 from daemon.version import darkroom_version
 
 if TYPE_CHECKING:
+    from daemon.assembly import Assembly
     from daemon.edits import Edits
-    from daemon.graphs import Graphs
-    from daemon.pipeline import Pipeline
     from daemon.rulebook import Rulebook
-    from daemon.runtime import Runtime
-    from daemon.tally import Tally
-    from daemon.tasks.host import TaskHost
 
 
 class LiveStatus:
     """Looks at the stages of one daemon; changes nothing. Called from the thread that answers."""
 
-    def __init__(
-        self,
-        rulebook: Rulebook,
-        runtime: Runtime,
-        graphs: Graphs,
-        pipeline: Pipeline,
-        host: TaskHost,
-        tally: Tally,
-        edits: Edits,
-    ) -> None:
+    def __init__(self, rulebook: Rulebook, stages: Assembly, edits: Edits) -> None:
         self._rulebook = rulebook
-        self._runtime = runtime
-        self._graphs = graphs
-        self._pipeline = pipeline
-        self._host = host
-        self._tally = tally
+        self._stages = stages
         self._edits = edits
         self._started = time.time()
 
@@ -52,15 +35,23 @@ class LiveStatus:
             "version": darkroom_version(),
             "pid": os.getpid(),
             "started": self._started,
-            "device": self._runtime.device,
-            "device_choice": self._runtime.choice,
-            "devices": self._graphs.devices(),
-            "pictures_per_second": round(self._tally.rate(), 2),
-            "in_flight": self._pipeline.in_flight,
-            "tasks": [asdict(view) for view in self._host.running()],
-            "compiling": self._graphs.missing(),
-            "blocked": self._pipeline.blockades.reasons() | self._graphs.trouble(),
+            "device": self._stages.runtime.device,
+            "device_choice": self._stages.runtime.choice,
+            "devices": self._stages.graphs.devices(),
+            "pictures_per_second": round(self._stages.tally.rate(), 2),
+            "in_flight": self._stages.pipeline.in_flight,
+            "tasks": [asdict(view) for view in self._stages.host.running()],
+            "compiling": self._stages.graphs.missing(),
+            "blocked": self._stages.blocked(),
             "since": self._edits.since,
             "faults": self._edits.faults,
             "held_back": self._edits.held_back,
         }
+
+    def line(self) -> str:
+        """The same in a line, for `systemctl status`."""
+        stages, blocked = self._stages, sorted(self._stages.blocked())
+        work = stages.pipeline.in_flight
+        told = f"{max(0, stages.open_jobs() - work):,} waiting, {work:,} in work, {stages.tally.rate():,.1f} pictures/s"
+        told += f", on the {stages.runtime.label}" + (f"; blocked: {', '.join(blocked)}" if blocked else "")
+        return told + ("; config.yaml has faults, the rules from before are in force" if self._edits.faults else "")

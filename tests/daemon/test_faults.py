@@ -34,8 +34,8 @@ def instead(*given, **named):
 {body}
     return real(*given, **named)
 place.{function} = instead
-import daemon.service
-daemon.patience.GIVE_UP = daemon.service.GIVE_UP = 1.0
+import daemon.assembly
+daemon.patience.GIVE_UP = daemon.assembly.GIVE_UP = 1.0
 from daemon.cli import main
 sys.exit(main(sys.argv[1:]))
 """
