@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from daemon import findings, partners
 from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import Ledger, Measured
-from daemon.model import Config, Job, Member, State
+from daemon.model import Job, Member, State
 from kernels.chain import Chain
 from kernels.parameters import suggest
 from kernels.spec import operators
 
+RuleNames: TypeAlias = Callable[[], Iterable[str]]
+"""The rules of a configuration, which is read only if it must be."""
 
-def open_ledger(config: Config, timeout: float = 10.0) -> Ledger | None:
-    """The ledger of a configuration; None when nothing was ever processed. `timeout`: seconds to wait for its lock."""
-    path = config.state_dir / "ledger.db"
+
+def open_ledger(state_dir: Path, timeout: float = 10.0) -> Ledger | None:
+    """The ledger in a `state_dir`; None when nothing was ever processed. `timeout`: seconds to wait for its lock."""
+    path = state_dir / "ledger.db"
     return Ledger(path, timeout=timeout) if path.exists() else None
 
 
-def jobs_of(config: Config, state: State | None, rule: str | None, limit: int) -> list[dict[str, Any]]:
+def jobs_of(
+    state_dir: Path, names: RuleNames, state: State | None, rule: str | None, limit: int
+) -> list[dict[str, Any]]:
     """The stable content of `darkroom jobs --json`: newest first."""
-    if (ledger := open_ledger(config)) is None:
+    if (ledger := open_ledger(state_dir)) is None:
         return []
     with closing(ledger):
-        check_rule(config, ledger, rule)
+        check_rule(names, ledger, rule)
         jobs, chains = ledger.jobs(state, rule, limit), dict[str, Chain | None]()
         measured = ledger.measured([job.id for job in jobs])
         ids = [job.id for job in jobs]
@@ -53,11 +58,14 @@ def _measurements(measured: Measured | None, chains: dict[str, Chain | None]) ->
     return {"measurements": list(measured.mse)} if chain is None else findings.summary(chain, measured.mse)
 
 
-def check_rule(config: Config, ledger: Ledger, rule: str | None) -> None:
-    """A rule that is no longer in the configuration still has its jobs."""
-    names = dict.fromkeys([*(known.name for known in config.rules), *ledger.counts()])
-    if rule is not None and rule not in names:
-        raise DarkroomError(f"no rule is called {rule!r}; {suggest(rule, names)}")
+def check_rule(names: RuleNames, ledger: Ledger, rule: str | None) -> None:
+    """Raise DarkroomError if no rule is called so: one that is no longer in the configuration still has its jobs."""
+    counted = ledger.counts()
+    if rule is None or rule in counted:
+        return
+    known = dict.fromkeys([*names(), *counted])
+    if rule not in known:
+        raise DarkroomError(f"no rule is called {rule!r}; {suggest(rule, known)}")
 
 
 def _job(job: Job, members: Sequence[Member]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
     """Put jobs back; without ids, every failed one (of a rule). The exit status."""
     ledger = opened(config)
     with closing(ledger):
-        check_rule(config, ledger, rule)
+        check_rule(config.rule_names, ledger, rule)
         jobs = _whole(named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule), named=bool(ids))
         jobs = _at_home(config, ledger, jobs, named=bool(ids))
         ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in jobs])
@@ -101,7 +101,7 @@ def _at_home(config: Config, ledger: Ledger, jobs: Sequence[Job], *, named: bool
 
 def opened(config: Config) -> Ledger:
     """The ledger. Raises DarkroomError where there is none yet."""
-    if (ledger := open_ledger(config)) is None:
+    if (ledger := open_ledger(config.state_dir)) is None:
         raise DarkroomError(f"{config.state_dir}: there are no jobs yet")
     return ledger
 

@@ -48,6 +48,10 @@ class LiveStatus:
             "held_back": self._edits.held_back,
         }
 
+    def rule(self, name: str) -> dict[str, Any]:
+        """What only the daemon knows of a rule."""
+        return {"compiling": name in self._stages.graphs.missing(), "blocked": self._stages.blocked().get(name)}
+
     def line(self) -> str:
         """The same in a line, for `systemctl status`."""
         stages, blocked = self._stages, sorted(self._stages.blocked())

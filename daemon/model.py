@@ -228,6 +228,10 @@ class Config:
     log: LogOptions = field(default_factory=LogOptions)
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
 
+    def rule_names(self) -> tuple[str, ...]:
+        """Their names, in the order in which they are written."""
+        return tuple(rule.name for rule in self.rules)
+
     def rules_by_name(self) -> Mapping[str, Rule]:
         """Rules keyed by their name; names are unique once parsed."""
         return {rule.name: rule for rule in self.rules}

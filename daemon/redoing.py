@@ -25,7 +25,7 @@ def redo(config: Config, ids: Sequence[int], rule: str | None) -> int:
     """Enter new jobs for finished ones, those named or every newest one of a rule. The exit status."""
     _be_in_force(config)
     with closing(opened(config)) as ledger:
-        check_rule(config, ledger, rule)
+        check_rule(config.rule_names, ledger, rule)
         jobs = _newest(ledger, named(ledger, ids)) if ids else ledger.newest_of_rule(rule or "")
         members = ledger.members([job.id for job in jobs])
         left = Counter[str]()

@@ -5,8 +5,6 @@ Loads little before it knows that no daemon answers: an answer then takes a mome
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,7 @@ from daemon.control import NoAnswerError, ask
 from daemon.lock import alive, holder
 from daemon.state import State
 from daemon.tasks.view import TaskView
-
-_STATE_DIR = re.compile(
-    r"""^state_dir\s*:\s*(?:"([^"\\]+)"|'([^']+)'|([^"'\s#&*!|>{\[][^#\n]*?))\s*(?:#.*)?$""", re.MULTILINE
-)
+from daemon.whereabouts import state_dir_of
 
 
 def status_of(path: Path) -> dict[str, Any]:
@@ -38,30 +33,6 @@ def status_of(path: Path) -> dict[str, Any]:
         if alive(state_dir):  # it starts, it ends, or it hangs
             told |= {"running": True, "pid": holder(state_dir)}
         return told
-
-
-def state_dir_of(path: Path) -> Path:
-    """The `state_dir` of a config.yaml; of one with faults as well, if a daemon works there by it.
-
-    Raises ConfigError where there is no telling.
-    """
-    guessed = _at_a_glance(path)
-    try:
-        if ask(guessed, "config").get("path") == os.path.abspath(path):
-            return guessed
-    except NoAnswerError:
-        pass
-    from daemon.config import load_config
-
-    return load_config(path).state_dir
-
-
-def _at_a_glance(path: Path) -> Path:
-    """Where a file seems to say that its state is. Whoever answers there is asked for its file, so a guess will do."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    found = _STATE_DIR.search(text)
-    named = next(filter(None, found.groups()), "var") if found else "var"
-    return Path(path.absolute().parent, Path(named).expanduser())
 
 
 def status_lines(status: Mapping[str, Any]) -> Iterator[str]:

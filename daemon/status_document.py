@@ -46,7 +46,7 @@ def document(config: Config, live: Mapping[str, Any]) -> dict[str, Any]:
 def _counted(config: Config) -> tuple[dict[str, dict[State, int]], dict[str, tuple[int, str]], str | None]:
     """Jobs by rule and state, groups that wait by rule, and why neither can be told."""
     try:
-        if (ledger := open_ledger(config, timeout=IMPATIENT)) is None:
+        if (ledger := open_ledger(config.state_dir, timeout=IMPATIENT)) is None:
             return {}, {}, None
         with closing(ledger):
             return ledger.counts(), _waiting(config, ledger), None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from daemon import findings
 from daemon.answers import ago, open_ledger
-from daemon.control import NoAnswerError, ask
 from daemon.groups import places_of
 from daemon.ledger import Ledger
 from daemon.lock import alive
@@ -21,14 +20,16 @@ from daemon.refusal import refusal
 from daemon.scan import fingerprint_of
 from kernels.chain import describe
 
+Live: TypeAlias = Callable[[str], Mapping[str, Any]]
+"""What a live daemon knows of a rule: whether it is `compiling`, why it is `blocked`. Nothing, where none answers."""
 
-def why(config: Config, path: Path) -> tuple[bool, list[str]]:
-    """(whether the ledger knows the file, what there is to say)."""
-    full = os.path.abspath(path)
+
+def why(config: Config, full: str, live: Live) -> tuple[bool, list[str]]:
+    """Whether the ledger knows the file with this absolute path, and all that there is to say."""
     places = _places(config, full)
-    if (ledger := open_ledger(config)) is not None:
+    if (ledger := open_ledger(config.state_dir)) is not None:
         with closing(ledger):
-            if told := _known(config, ledger, full, places):
+            if told := _known(config, ledger, full, places, live):
                 return True, told
     return False, [f"{full}: darkroom has no job for it.", *_unknown(config, full, places)]
 
@@ -43,7 +44,7 @@ def _places(config: Config, full: str) -> list[tuple[Rule, str, str]]:
     ]
 
 
-def _known(config: Config, ledger: Ledger, full: str, places: list[tuple[Rule, str, str]]) -> list[str]:
+def _known(config: Config, ledger: Ledger, full: str, places: list[tuple[Rule, str, str]], live: Live) -> list[str]:
     lines = list[str]()
     if record := ledger.written([full]).get(full):
         lines += [f"{full}: written by darkroom, from {record.source} (job {record.job}); never taken as input."]
@@ -53,7 +54,7 @@ def _known(config: Config, ledger: Ledger, full: str, places: list[tuple[Rule, s
         found |= {job.id: job for job in ledger.of_member(full)}
         jobs = sorted(found.values(), key=lambda job: job.id) or _of_other_roots(ledger, full)
     for job in jobs:
-        lines += _tell(config, ledger, job)
+        lines += _tell(config, ledger, job, live)
     return lines
 
 
@@ -63,7 +64,7 @@ def _of_other_roots(ledger: Ledger, full: str) -> list[Job]:
     return [job for parent in parents for job in ledger.of_source(parent, full[len(parent) + 1 :])]
 
 
-def _tell(config: Config, ledger: Ledger, job: Job) -> list[str]:
+def _tell(config: Config, ledger: Ledger, job: Job, live: Live) -> list[str]:
     rule = config.rules_by_name().get(job.rule)
     steps = describe(rule.chain) if rule else "this rule is no longer in the configuration"
     members = ledger.members([job.id]).get(job.id, ())
@@ -79,7 +80,7 @@ def _tell(config: Config, ledger: Ledger, job: Job) -> list[str]:
         lines += [f"  measured {line}" for line in told]
     if job.output is not None:
         lines.append(f"  output: {job.output}" + ("" if os.path.lexists(job.output) else " (no longer there)"))
-    return [*lines, *_next(config, job, rule, members)]
+    return [*lines, *_next(config, job, rule, members, live)]
 
 
 def _member(member: Member) -> str:
@@ -88,7 +89,7 @@ def _member(member: Member) -> str:
     return f"  {member.role}: {member.path}, {member.fingerprint.size:,} bytes{fixed}{there}"
 
 
-def _next(config: Config, job: Job, rule: Rule | None, members: Sequence[Member]) -> list[str]:
+def _next(config: Config, job: Job, rule: Rule | None, members: Sequence[Member], live: Live) -> list[str]:
     """What will happen now, and what the user can do."""
     if job.state is State.FAILED and job.lacks is not None:
         return ["  next: see to its files as said above; a new job is then made by itself"]
@@ -105,21 +106,13 @@ def _next(config: Config, job: Job, rule: Rule | None, members: Sequence[Member]
         return ["  next: it starts by itself once nothing is missing, while a daemon runs"]
     if not alive(config.state_dir):
         return ["  next: it is taken when a daemon runs: `darkroom run`"]
-    live = _live(config, job.rule)
-    if live.get("compiling"):
+    now = live(job.rule)
+    if now.get("compiling"):
         return ["  next: it waits until the rule's graph is compiled"]
-    if live.get("blocked"):
-        return [f"  next: its rule is blocked: {live['blocked']}"]
+    if now.get("blocked"):
+        return [f"  next: its rule is blocked: {now['blocked']}"]
     left = job.not_before - time.time()
     return [f"  next: tried again in {left:.0f} s" if left > 0 else "  next: it is in the queue"]
-
-
-def _live(config: Config, rule: str) -> dict[str, Any]:
-    """What the daemon says of a rule."""
-    try:
-        return next((each for each in ask(config.state_dir, "status")["rules"] if each["name"] == rule), {})
-    except NoAnswerError:
-        return {}
 
 
 def _changed_since(path: str, version: Fingerprint) -> list[str]:

@@ -9,7 +9,8 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -92,6 +93,7 @@ class Operator:
 
 
 _registry: dict[str, Operator] = {}
+_MADE = re.compile(r'^@(?:operator|measurement|task)\(\s*"(\w+)"', re.MULTILINE)
 
 
 def operator(
@@ -141,14 +143,43 @@ def _registered(
     return register
 
 
+class _Steps(Mapping[str, Operator]):
+    """All steps, whose files are loaded when they are needed: to check a rule with a mosaic takes no style transfer."""
+
+    def __getitem__(self, name: str) -> Operator:
+        if name not in _registry:
+            _import_siblings(name)
+        if name not in _registry:
+            _import_siblings()
+        return _registry[name]
+
+    def __iter__(self) -> Iterator[str]:
+        _import_siblings()
+        return iter(sorted(_registry))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def operators() -> Mapping[str, Operator]:
     """Every step by name. A file in this folder that uses `@operator`, `@measurement` or `@task` is found by itself."""
-    _import_siblings()
-    return MappingProxyType(dict(sorted(_registry.items())))
+    return _Steps()
 
 
 @functools.cache
-def _import_siblings() -> None:
+def _import_siblings(name: str = "") -> None:
+    """Import the files of this folder, or only those that can be seen to make a step of this name."""
     package = importlib.import_module(__package__)
     for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+        if not name or name in _seen_in(module.name):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+@functools.cache
+def _seen_in(module: str) -> frozenset[str]:
+    """The steps of a file of this folder; none of a folder, or where only what was compiled of it is installed."""
+    try:
+        text = (pkgutil.get_data(__package__, f"{module}.py") or b"").decode(errors="replace")
+    except OSError:
+        text = ""
+    return frozenset(_MADE.findall(text))

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # ONNX Runtime would number this machine, in ~/.cache/Microsoft, and send how it is used; seen in 1.31.1.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Pydantic would read the metadata of every installed package in search of plugins.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from daemon.cli.words import FAILED, OK, USAGE, Parser
 from daemon.errors import ConfigError, DarkroomError

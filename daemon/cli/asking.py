@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from daemon.cli.words import FAILED, JSON, NOT_RUNNING, OK, Commands, add, as_json, json_lines
+from daemon.errors import DarkroomError
 from daemon.state import State
 
 
@@ -51,21 +54,43 @@ def _status(options: argparse.Namespace) -> int:
 
 def _jobs(options: argparse.Namespace) -> int:
     from daemon.answers import job_lines, jobs_of
-    from daemon.config import load_config
+    from daemon.whereabouts import state_dir_of
 
-    jobs = jobs_of(load_config(options.config), options.state and State(options.state), options.rule, options.limit)
+    state = options.state and State(options.state)
+    jobs = jobs_of(state_dir_of(options.config), _rule_names(options.config), state, options.rule, options.limit)
     for line in json_lines(jobs) if options.json else job_lines(jobs):
         print(line)
     return OK
 
 
-def _why(options: argparse.Namespace) -> int:
-    from daemon.config import load_config
-    from daemon.why import why
+def _rule_names(path: Path) -> Callable[[], Iterable[str]]:
+    def names() -> Iterable[str]:
+        from daemon.config import load_config
 
-    known, lines = why(load_config(options.config), options.path)
+        return load_config(path).rule_names()
+
+    return names
+
+
+def _why(options: argparse.Namespace) -> int:
+    known, lines = _told_why(options.config, os.path.abspath(options.path))
     print("\n".join(lines))
     return OK if known else FAILED
+
+
+def _told_why(config: Path, picture: str) -> tuple[bool, list[str]]:
+    """By the rules in force, where a daemon lives that may be asked; else by those of the file."""
+    from daemon.control import ask
+    from daemon.whereabouts import state_dir_of
+
+    try:
+        answer = ask(state_dir_of(config), "why", path=picture)
+        return answer["known"], answer["lines"]
+    except DarkroomError:
+        from daemon.config import load_config
+        from daemon.why import why
+
+        return why(load_config(config), picture, live=lambda rule: {})
 
 
 def _doctor(options: argparse.Namespace) -> int:

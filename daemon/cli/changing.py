@@ -49,7 +49,7 @@ def _redo(options: argparse.Namespace) -> int:
 def _reload(options: argparse.Namespace) -> int:
     from daemon.control import NoAnswerError, ask
     from daemon.edits import ANSWER_WITHIN
-    from daemon.status import state_dir_of
+    from daemon.whereabouts import state_dir_of
 
     try:
         answer = ask(state_dir_of(options.config), "reload", patience=ANSWER_WITHIN + 2)

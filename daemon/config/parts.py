@@ -51,7 +51,7 @@ MAX_TASKS = 64
 class Shape(BaseModel):
     """A mapping of config.yaml: no other keys, and no value taken for a value of another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 class RuntimeShape(Shape):

@@ -64,7 +64,7 @@ def _count_folders(trees: list[tuple[str, bool]]) -> tuple[int, bool]:
 def _ledger(config: Config) -> Finding:
     path = config.state_dir / "ledger.db"
     try:
-        if (ledger := open_ledger(config)) is None:
+        if (ledger := open_ledger(config.state_dir)) is None:
             return note("ledger", str(path), "not there yet; nothing was ever processed")
         with closing(ledger):
             jobs = sum(sum(counts.values()) for counts in ledger.counts().values())

@@ -187,7 +187,7 @@ class Hooks:
     def _with_work(self) -> frozenset[str] | None:
         """Rules with jobs that wait or run, but for groups that are not whole; None: there is no telling now."""
         with contextlib.suppress(DarkroomError):
-            if (ledger := open_ledger(self._rulebook.config, timeout=IMPATIENT)) is None:
+            if (ledger := open_ledger(self._rulebook.config.state_dir, timeout=IMPATIENT)) is None:
                 return None
             with closing(ledger):
                 counts, incomplete, again = ledger.counts(), ledger.incomplete(), ledger.counts()

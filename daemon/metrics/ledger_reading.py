@@ -54,7 +54,7 @@ class LedgerReader:
 
 
 def _read(config: Config) -> Reading | None:
-    if (ledger := open_ledger(config, timeout=IMPATIENT)) is None:
+    if (ledger := open_ledger(config.state_dir, timeout=IMPATIENT)) is None:
         return None
     with closing(ledger):
         counts, incomplete = ledger.counts(), ledger.incomplete()

@@ -114,11 +114,11 @@ def test_why_of_a_whole_group(tmp_path: Path, ledger: Ledger) -> None:  # noqa: 
         opened.advance([Move(job.id, State.DONE, "published")])
     config = Config(tmp_path / "config.yaml", state, (made,))
     for name in ("in/castle.near.jpg", "style.png"):
-        known, lines = why(config, tmp_path / name)
+        known, lines = why(config, str(tmp_path / name), lambda rule: {})
         assert known and lines[0] == f"group castle in {tmp_path}/in: job {job.id}, done.", lines
         assert any(line.endswith("style.png, 1 bytes, in every group") for line in lines)
     (tmp_path / "in/castle.near.jpg").write_bytes(b"other")
-    told = "\n".join(why(config, tmp_path / "style.png")[1])
+    told = "\n".join(why(config, str(tmp_path / "style.png"), lambda rule: {})[1])
     assert "castle.near.jpg has changed since" in told and "style.png has changed" not in told
 
 

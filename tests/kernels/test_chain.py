@@ -229,6 +229,16 @@ def test_a_name_is_taken_once_and_a_default_lies_within_its_bounds() -> None:
         operator("nothing", side=Integer(0, 1, 9))
 
 
+def test_a_step_loads_its_own_file_only() -> None:
+    program = (
+        "import sys; from kernels.chain import parse_chain; parse_chain(['mosaic', {'resize': {'width': 9}}]); "
+        "assert 'kernels.mosaic' in sys.modules and 'kernels.style_transfer' not in sys.modules; "
+        "from kernels.spec import operators; assert 'nothing' not in operators() and len(operators()) >= 10; "
+        "assert list(operators()) == sorted(operators()) and 'kernels.style_transfer' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
 def test_reading_chains_loads_no_torch() -> None:
     program = (
         "import sys; from kernels.chain import parse_chain, describe, canonical; "

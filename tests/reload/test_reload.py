@@ -158,6 +158,8 @@ def test_an_edit_with_faults_changes_nothing(running: tuple[Box, Daemon], small:
     (fault, *_) = status(box)["config"]["faults"]
     assert str(config) in fault and daemon.said(fault) and fault in receipt.read_text()
     assert fault in box.darkroom("status").stdout
+    assert len(box.darkroom("jobs").stdout.splitlines()) == 2
+    assert "rule mosaic: mosaic" in box.darkroom("why", "in/after.png").stdout, "by the rules in force"
     configure(box, rule())
     said(daemon, "has no faults any more")
     wait_until(lambda: not receipt.exists())
