@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from daemon.status_document import document
 from daemon.version import darkroom_version
+from daemon.why import why
 
 if TYPE_CHECKING:
     from daemon.assembly import Assembly
@@ -48,7 +50,12 @@ class LiveStatus:
             "held_back": self._edits.held_back,
         }
 
-    def rule(self, name: str) -> dict[str, Any]:
+    def why(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """What `darkroom why` says about the `path` in question, by the rules in force."""
+        known, lines = why(self._rulebook.config, str(question.get("path")), self._rule)
+        return {"known": known, "lines": lines}
+
+    def _rule(self, name: str) -> dict[str, Any]:
         """What only the daemon knows of a rule."""
         return {"compiling": name in self._stages.graphs.missing(), "blocked": self._stages.blocked().get(name)}
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
-from typing import Any
 
 from daemon import folders, partners
 from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
@@ -31,7 +30,6 @@ from daemon.notify import Notifier
 from daemon.patience import Patience
 from daemon.rulebook import Rulebook
 from daemon.threads import Threads
-from daemon.why import why
 
 TICK = 0.1
 TICK_ONCE = 0.02
@@ -82,14 +80,10 @@ class Service:
         answers: Mapping[str, Answer] = {
             "config": lambda question: {"path": str(self._config.path)},
             "status": lambda question: self._status.answer(),
-            "why": self._why,
+            "why": self._status.why,
             "reload": lambda question: self._edits.answer(wait=not self._once),
         }
         self._control = Control(self._config.state_dir, answers, self._complain)
-
-    def _why(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
-        known, lines = why(self._rulebook.config, str(question.get("path")), self._status.rule)
-        return {"known": known, "lines": lines}
 
     # -- life ----------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ class RuleShape(Shape):
         description="file name patterns; a file that matches one of them is taken",
     )
     when: WhenShape = Field(
-        default=WhenShape(), description="conditions on the picture; one that does not meet them is `skipped`"
+        default_factory=WhenShape, description="conditions on the picture; one that does not meet them is `skipped`"
     )
     steps: Steps = Field(
         examples=["[grayscale]"], description="what is done, in this order; which steps there are: docs/operators.md"
@@ -80,7 +80,7 @@ class RuleShape(Shape):
         examples=["outbox/{dir}/{stem}.{ext}"],
         description="where the result goes; required, but in a rule with a `report`",
     )
-    encode: EncodeShape = Field(default=EncodeShape(), description="how the result is encoded")
+    encode: EncodeShape = Field(default_factory=EncodeShape, description="how the result is encoded")
     on_conflict: Literal["overwrite", "rename", "skip"] = Field(
         default="overwrite",
         description="when the output exists and is not what darkroom last wrote there from this source",
@@ -197,9 +197,11 @@ class ConfigShape(Shape):
         validate_default=True,
         description="darkroom's own folder: the ledger of all jobs, compiled graphs, open tasks",
     )
-    runtime: RuntimeShape = Field(default=RuntimeShape(), description="the machine's share: device, memory, threads")
-    tasks: TasksShape = Field(default=TasksShape(), description="how tasks are run, see docs/tasks.md")
-    log: LogShape = Field(default=LogShape(), description="what the journal is told, and how")
+    runtime: RuntimeShape = Field(
+        default_factory=RuntimeShape, description="the machine's share: device, memory, threads"
+    )
+    tasks: TasksShape = Field(default_factory=TasksShape, description="how tasks are run, see docs/tasks.md")
+    log: LogShape = Field(default_factory=LogShape, description="what the journal is told, and how")
     metrics: MetricsShape | None = Field(
         default=None,
         json_schema_extra={"$comment": "`{port: 9464}`, `{socket: run/metrics.sock}`"},
