@@ -260,8 +260,8 @@ def test_what_patterns_have_in_common_is_what_the_daemon_takes(one: str, other: 
 def test_check_on_the_command_line(box: Box) -> None:
     box.rules("output: out/{name}")
     done = box.darkroom("check")
-    assert done.stdout == "config.yaml: 1 rules, no faults, 1 warning\n"
+    assert done.stdout == "config.yaml: 1 rule, no faults, 1 warning\n"
     assert re.fullmatch(r"config\.yaml:7:13: rules\[0\]\.output: warning: [^\n]*\n", done.stderr)
     assert box.darkroom("check", "--strict", check=2).stderr == done.stderr
     box.rules()
-    assert box.darkroom("check", "--strict").stdout == "config.yaml: 1 rules, no faults\n"
+    assert box.darkroom("check", "--strict").stdout == "config.yaml: 1 rule, no faults\n"

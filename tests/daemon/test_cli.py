@@ -281,14 +281,15 @@ def test_why_of_what_has_no_job(worked: Box, small: Pixels) -> None:
     worked.drop("elsewhere/a.png", small)
     expected = {
         "in/gone.png": "There is no such file",
+        "note.txt": "Did you mean {box}/in/note.txt?",
         "in/.hidden.png": "never taken",
         "in/note.txt": "takes only *.jpg",
         "in/new.png": "would take it, but no daemon runs",
         "elsewhere/a.png": "lies in no watched folder",
-        "in": "lies in no watched folder",
+        "in": "Rule mosaic watches this folder: `darkroom jobs --rule mosaic`",
     }
     for path, reason in expected.items():
-        assert reason in worked.darkroom("why", path, check=1).stdout
+        assert reason.format(box=worked.folder) in worked.darkroom("why", path, check=1).stdout
 
 
 def test_why_of_one_that_waits(worked: Box) -> None:
