@@ -184,6 +184,16 @@ DOUBTS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
             "rules[0].watch: warning: /tmp/no-such-folder/pictures does not exist; darkroom makes it; see to the spelling, and that its disk is mounted"
         ],
     ),
+    "a fixed file that is not there": (
+        [
+            "name: s, watch: in, inputs: {content: '{key}.*', style: nihgt.jpg}, steps: [style_transfer],"
+            " output: 'out/{dir}/{key}.png'"
+        ],
+        [
+            "rules[0].inputs.style: warning: HERE/nihgt.jpg is not there; every group waits until it is;"
+            " see to the spelling"
+        ],
+    ),
     "a file for a folder": (
         [f"{A.replace('in,', 'config.yaml,')}, {OUT}"],
         ["rules[0].watch: warning: HERE/config.yaml is a file and no folder; name a folder, or move the file away"],
