@@ -27,4 +27,4 @@ def announcement(config: Config, runtime: Runtime, graphs: Graphs) -> Iterator[s
             yield f"      each job needs {partners.wanted(rule)}"
         yield f"      {describe(rule.chain)} → {' and '.join(rule.results)}{tail}"
     if missing := [rule for rule in graphs.missing() if rule not in graphs.trouble()]:
-        yield f"compiling the graphs of {', '.join(missing)}; their pictures wait a few seconds, once"
+        yield f"compiling the graphs of {', '.join(missing)}; their pictures wait for it, once: some seconds for each"

@@ -7,6 +7,7 @@ from collections.abc import Sequence, Set
 from contextlib import closing
 
 from daemon.answers import check_rule, open_ledger
+from daemon.counted import counted
 from daemon.errors import DarkroomError
 from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move
 from daemon.lock import alive
@@ -24,7 +25,8 @@ def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
     ledger = opened(config)
     with closing(ledger):
         check_rule(config.rule_names, ledger, rule)
-        jobs = _whole(named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule), named=bool(ids))
+        jobs = _ended_badly(named(ledger, ids)) if ids else ledger.jobs(State.FAILED, rule)
+        jobs = _whole(jobs, named=bool(ids))
         jobs = _at_home(config, ledger, jobs, named=bool(ids))
         ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in jobs])
     print(ready_line(config, len(jobs)))
@@ -33,7 +35,9 @@ def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
 
 def ready_line(config: Config, jobs: int) -> str:
     """What was put back, and what else it takes."""
-    return f"{jobs} jobs {State.WAITING.value}" + ("" if alive(config.state_dir) else "; start `darkroom run`")
+    return f"{counted(jobs, 'job')} {State.WAITING.value}" + (
+        "" if alive(config.state_dir) else "; start `darkroom run`"
+    )
 
 
 def cancel(config: Config, ids: Sequence[int]) -> int:
@@ -46,7 +50,7 @@ def cancel(config: Config, ids: Sequence[int]) -> int:
         tasks = {rule.name for rule in config.rules if rule.is_task}
         jobs, running = _take_off(ledger, ids, tasks)
         left = _stop(config, ledger, running)
-    print(f"{len(jobs) - len(left)} jobs {State.CANCELLED.value}")
+    print(f"{counted(len(jobs) - len(left), 'job')} {State.CANCELLED.value}")
     for job in left:
         print(f"job {job.id} is {job.state.value}: {job.reason}")
     return 1 if left else 0
@@ -78,6 +82,15 @@ def _stop(config: Config, ledger: Ledger, running: Sequence[int]) -> list[Job]:
     else:
         ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.RUNNING,)) for job in running])
     return [job for job in ledger.jobs(ids=running) if job.state is not State.CANCELLED]
+
+
+def _ended_badly(jobs: Sequence[Job]) -> Sequence[Job]:
+    """Raises DarkroomError with what fits if one of the jobs, which the user named, has nothing to be tried again."""
+    if others := [job for job in jobs if job.state not in AGAIN_FROM]:
+        job = others[0]
+        what = f"`darkroom redo {job.id}` does it anew" if job.state is State.DONE else "it is on its way already"
+        raise DarkroomError(f"job {job.id} is {job.state.value}; {what}")
+    return jobs
 
 
 def _whole(jobs: Sequence[Job], *, named: bool) -> list[Job]:

@@ -59,5 +59,5 @@ def _text(config: Config, faults: Sequence[str]) -> str:
         f"What is wrong (file:line:column: key: what; what would be right):\n{lines}\n\n"
         f"When:  {when}\n"
         "Until it is mended, the daemon works on by the rules from before. Mend the file and save it: it is read\n"
-        "again by itself, and this note goes away. `darkroom check` tells the same without saving.\n"
+        "again by itself, and this note goes away. `darkroom check` tells the same.\n"
     )

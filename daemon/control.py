@@ -136,12 +136,22 @@ def ask(state_dir: Path, question: str, *, patience: float = PATIENCE, **more: A
             _send(connection, {"ask": question, **more})
             answer = _receive(connection, deadline)
     except PermissionError as error:
-        raise DarkroomError(f"{place}: this user may not ask the daemon; ask as its user, or join its group") from error
+        raise DarkroomError(_not_for_us(place)) from error
     except (OSError, ValueError) as error:
         raise NoAnswerError(f"{place}: no daemon answers there ({error})") from error
     if "error" in answer:
         raise DarkroomError(str(answer["error"]))
     return answer
+
+
+def _not_for_us(place: Path) -> str:
+    """What a user reads who may not ask a daemon that works as another; with whom to ask as, where that can be seen."""
+    try:
+        owner, group = place.owner(), place.group()
+    except (OSError, KeyError):  # its folder is closed to us, or the user has no name
+        return f"{place}: this user may not ask the daemon; ask as the one it works as"
+    told = f"this user may not ask the daemon, which works as {owner}"
+    return f"{place}: {told}; put `sudo -u {owner}` before the command, or join the group {group} (usermod -aG)"
 
 
 def _send(connection: socket.socket, value: Mapping[str, Any]) -> None:

@@ -49,9 +49,21 @@ class _Explained:
             yield f"{self.full}: {own}; never taken as input"
             return
         yield f"{self.full}: {self._what(sighting)}"
+        others = [rule for rule in self.config.rules if not self._concerns(rule)]
         for rule in self.config.rules:
+            if rule in others and len(others) < len(self.config.rules):
+                continue
             for number, line in enumerate(self._rule(rule, sighting)):
                 yield f"    {line}" if number else f"  {rule.name}: {line}"
+        if 0 < len(others) < len(self.config.rules):
+            yield f"  no other rule: it does not lie in the folders of {', '.join(rule.name for rule in others)}"
+
+    def _concerns(self, rule: Rule) -> bool:
+        """Whether the file lies in a folder of the rule, or is its fixed input."""
+        return self._root(rule) is not None or any(str(each.fixed) == self.full for each in rule.inputs)
+
+    def _root(self, rule: Rule) -> str | None:
+        return next((str(folder) for folder in rule.watch if self.full.startswith(f"{folder}/")), None)
 
     def _what(self, sighting: Sighting | None) -> str:
         if sighting is not None:
@@ -72,8 +84,7 @@ class _Explained:
     # -- one rule ------------------------------------------------------------------------------------------------
 
     def _rule(self, rule: Rule, sighting: Sighting | None) -> Iterator[str]:
-        root = next((str(folder) for folder in rule.watch if self.full.startswith(f"{folder}/")), None)
-        if root is None:
+        if (root := self._root(rule)) is None:
             fixed = [each.role for each in rule.inputs if str(each.fixed) == self.full]
             watched = ", ".join(map(str, rule.watch))
             yield f"has it as the {fixed[0]} of every group" if fixed else f"no: it does not lie in {watched}"

@@ -93,11 +93,14 @@ def _report(chain: Chain, folder: Path, measured: Mapping[Path, Finding], skippe
 
 
 def is_folder(output: str, inputs: int, pictures: bool) -> bool:
-    """Whether OUT is a folder for so many results. Raises ConfigError for a file of no known format.
+    """Whether OUT is a folder for so many results. Raises ConfigError for a file of no known format, or one for many.
 
     `pictures`: whether the steps make any; if not, a .json file is possible.
     """
     suffix = Path(output).suffix
+    named_as_file = Path(output).is_file() or (format_of(suffix) is not None and not output.endswith("/"))
+    if inputs > 1 and named_as_file and not Path(output).is_dir():
+        raise ConfigError([f"-o {output}: {inputs} pictures do not go into one file; name a folder, as in -o out/"])
     if inputs > 1 or output.endswith("/") or Path(output).is_dir() or not suffix:
         return True
     if format_of(suffix) is None and (pictures or suffix != findings.SUFFIX):

@@ -6,6 +6,7 @@ Loads little before it knows that no daemon answers: an answer then takes a mome
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,14 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield from _config(status["config"])
     if status["ledger_trouble"]:
         yield f"the ledger cannot be read: {status['ledger_trouble']}"
+    if compiling := [rule["name"] for rule in status["rules"] if rule["compiling"] and not rule["blocked"]]:
+        yield f"compiling the graphs of {', '.join(compiling)}; their pictures wait for it, once"
     yield ""
     width = max(len(rule["name"]) for rule in status["rules"])
     yield f"{'rule':{width}}  " + "  ".join(f"{name:>9}" for name in State)
     for rule in status["rules"]:
-        numbers = "  ".join(f"{rule['counts'][name]:>9,}" for name in State)
+        counts = [rule["counts"][name] for name in State]
+        numbers = "  ".join(f"{number:>9,}" if number else f"{'·':>9}" for number in counts)
         yield f"{rule['name']:{width}}  {numbers}"
         for line in _more(rule, status):
             yield f"{'':{width}}  {line}"
@@ -58,7 +62,12 @@ def _head(status: Mapping[str, Any]) -> str:
     if not status["responding"]:
         return f"a daemon (process {status['pid']}) is here and does not answer: it starts, ends, or hangs"
     rate = f"{status['pictures_per_second']:,.1f} pictures/s"
-    return f"running (process {status['pid']}) on the {status['device']}, {rate}, since {status['started']}"
+    return f"running (process {status['pid']}) on the {status['device']}, {rate}, since {_local(status['started'])}"
+
+
+def _local(moment: str) -> str:
+    """A moment of the answer, which is UTC, as the clock on the wall shows it."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _config(config: Mapping[str, Any]) -> Iterator[str]:
@@ -74,8 +83,6 @@ def _more(rule: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[str]:
         yield f"runs on the {rule['device']}"
     if rule["waits_for"]:
         yield rule["waits_for"]
-    if rule["compiling"]:
-        yield "its graph is being compiled; pictures wait for it"
     if rule["blocked"]:
         yield f"blocked: {rule['blocked']}"
     for task in status["tasks"]:

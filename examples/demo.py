@@ -16,6 +16,7 @@ from daemon.lock import alive
 from daemon.model import Config, Rule
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
+COMMAND = Path(sys.executable).with_name("darkroom")
 SIDE = 128
 DAMAGE = {"denoise": "noise25", "jpeg": "jpeg10", "super_resolution": "small4", "inpaint": "text"}
 
@@ -69,14 +70,15 @@ def main() -> int:
     config = load_config(CONFIG)
     drop(config)
     status = 0
-    print("Tasks are trained for each picture: ten to twenty minutes on two cores. `darkroom status` tells how far.")
-    if alive(config.state_dir):
+    print(f"Tasks are trained for each picture: ten to twenty minutes on two cores. `{COMMAND} status` tells how far.")
+    running = alive(config.state_dir)
+    if running:
         print("A darkroom is running here already: it has the pictures now.")
     else:
         status = subprocess.run(
             [sys.executable, "-m", "daemon.cli", "run", "--once", "-c", str(CONFIG)], check=False
         ).returncode
-    print("\nThe results:")
+    print("\nThe results will be in:" if running else "\nThe results:")
     for rule in config.rules:
         print(f"  {rule.name:12} {rule.output.folder if rule.publishes else f'{rule.report}/report.html'}")
     return status

@@ -202,12 +202,14 @@ def suggest(value: object, names: Iterable[str]) -> str:
     known = list(names)
     if not known:
         return "it takes none"
-    meant = _nearest(value, known) if isinstance(value, str) else None
+    meant = nearest(value, known)
     return (f"did you mean {meant}? " if meant else "") + "known: " + ", ".join(known)
 
 
-def _nearest(value: str, known: Iterable[str]) -> str | None:
+def nearest(value: object, known: Iterable[str]) -> str | None:
     """The name that is spelled most like `value`, else one that it is a part of, as blur is of gaussian_blur."""
+    if not isinstance(value, str):
+        return None
     spelled = {name.casefold(): name for name in known}
     word = value.casefold()
     near = difflib.get_close_matches(word, spelled, n=1) or [name for name in spelled if len(word) > 2 and word in name]

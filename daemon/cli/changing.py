@@ -59,8 +59,7 @@ def _reload(options: argparse.Namespace) -> int:
     if answer["faults"]:
         raise ConfigError(answer["faults"])
     since = datetime.fromtimestamp(answer["since"]).strftime("%Y-%m-%d %H:%M:%S")
-    when = f"{options.config.absolute()} is in force since {since}"
-    print("\n".join([f"{when}, when:", *answer["changes"]] if answer["changes"] else [when]))
+    print("\n".join([f"{options.config.absolute()} is in force since {since}", *answer["changes"]]))
     if answer["held_back"]:
         print(f"in force after the next start of darkroom: {', '.join(answer['held_back'])}")
     return OK

@@ -11,6 +11,8 @@ from typing import Any, NoReturn, TypeAlias
 from kernels.parameters import suggest
 
 OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
+LACKING = "the following arguments are required: "
+"""How argparse begins."""
 JSON = "as JSON, for programs"
 
 
@@ -18,6 +20,8 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as every other error does, and what was perhaps meant."""
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith(LACKING):
+            message = f"{message.removeprefix(LACKING)} is missing"
         self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from daemon.cli.words import OK, USAGE, Commands, add, as_json
+from daemon.counted import counted
 from daemon.errors import ConfigError
 
 
@@ -78,8 +79,8 @@ def _check(options: argparse.Namespace) -> int:
     doubts = sum(each.warns for each in found)
     if config is None:
         return USAGE
-    told = f", {doubts} warning{'s' if doubts > 1 else ''}" if doubts else ""
-    print(f"{options.config}: {len(config.rules)} rules, no faults{told}")
+    told = f", {counted(doubts, 'warning')}" if doubts else ""
+    print(f"{options.config}: {counted(len(config.rules), 'rule')}, no faults{told}")
     return USAGE if doubts and options.strict else OK
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from daemon.config.explain import fault_at, faults_of
+from daemon.config.explain import apart_from_echoes, fault_at, faults_of
 from daemon.config.faults import Fault, Place, Where, place_of
 from daemon.config.shapes import ConfigShape, RuleShape
 from daemon.config.types import DEFAULT_STATE_DIR
@@ -108,7 +108,8 @@ def _checked(document: Document, base: Path) -> tuple[ConfigShape | None, list[F
         return ConfigShape.model_validate(data, context={"base": base}), faults
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, faults + [fault for detail in details for fault in faults_of(detail, document)]
+        found = [fault for detail in details for fault in faults_of(detail, document)]
+        return None, [*faults, *apart_from_echoes(found, details)]
 
 
 def _rules(data: Data) -> Iterator[tuple[int, dict[str, Data]]]:

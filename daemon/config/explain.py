@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from pydantic import BaseModel
@@ -25,7 +25,7 @@ from daemon.config.shapes import ConfigShape, RuleShape
 from daemon.config.types import FORMS, MAX_WORKERS, InnerError, KeyFault
 from daemon.config.yaml_source import Document
 from daemon.unfit import UnfitError
-from kernels.parameters import show, suggest
+from kernels.parameters import nearest, show, suggest
 from kernels.spec import operators
 
 Words: TypeAlias = tuple[str, str]  # the problem and the remedy
@@ -46,11 +46,12 @@ _KINDS = {
     "string_type": ("text", "write text, in quotes if it looks like something else"),
     "int_type": ("a whole number", "write digits without quotes"),
     "bool_type": ("true or false", "write true or false, without quotes"),
-    "list_type": ("a list", "write [one, another], or one line for each that starts with -"),
+    "list_type": ("a list", 'write ["one", "another"], or one line for each that starts with -'),
     "model_type": ("a mapping", "write {key: value}, or one line for each key: value"),
     "path_type": ("a path", "write text"),
     "is_instance_of": ("a path", "write text"),
 }
+_MISSING = "it is missing"
 _TWO_FORMS = {
     "watch": "write a folder, or a list of folders",
     "workers": f"write auto, or a whole number from 1 to {MAX_WORKERS}, without quotes",
@@ -73,6 +74,14 @@ def faults_of(error: ErrorDetails, document: Document) -> Iterator[Fault]:
         yield fault_at(document, where, _words(error, where), error["type"] == "extra_forbidden")
 
 
+def apart_from_echoes(faults: Iterable[Fault], errors: Iterable[ErrorDetails]) -> Iterator[Fault]:
+    """The faults, but of a mistyped key one only: not also that the key which was meant is missing."""
+    typed = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
+    paths = [tuple(step for step in where if step not in FORMS) for where in typed]
+    meant = {dotted((*path[:-1], nearest(path[-1], _shape(path[:-1]).model_fields) or "")) for path in paths}
+    return (fault for fault in faults if not (fault.problem.startswith(_MISSING) and fault.where in meant))
+
+
 def fault_at(document: Document, where: Where, words: Words, at_key: bool = False) -> Fault:
     """A fault of the value at a path (or of its key); where there is no such value, at the nearest one around it."""
     place = document.key_place(where) if at_key else document.place(where)
@@ -91,7 +100,7 @@ def _words(error: ErrorDetails, where: Where) -> Words:
     kind, given = error["type"], error["input"]
     if kind == "missing":
         example = _shape(where[:-1]).model_fields[str(where[-1])].examples or ["..."]
-        return "it is missing", f"add {where[-1]}: {example[0]}"
+        return _MISSING, f"add {where[-1]}: {example[0]}"
     if kind == "extra_forbidden":
         return _unknown_key(where)
     if where == ("version",):
@@ -99,9 +108,19 @@ def _words(error: ErrorDetails, where: Where) -> Words:
     if error["loc"][-1] in FORMS and kind in (*_KINDS, "literal_error"):
         return f"{show(given)} cannot stand here", _TWO_FORMS[str(where[-1])]
     if kind in _KINDS:
-        noun, remedy = _KINDS[kind]
-        return (f"it is empty, not {noun}" if given is None else f"{show(given)} is not {noun}"), remedy
+        return _of_another_kind(kind, given, where)
     return _bounds(error, where)
+
+
+def _of_another_kind(kind: str, given: object, where: Where) -> Words:
+    noun, remedy = _KINDS[kind]
+    if given is None:
+        return f"it is empty, not {noun}", remedy
+    if where == ("rules",) and isinstance(given, dict):
+        return f"a mapping is not {noun}", f"begin each rule with -, as in - name: {next(iter(given), 'mosaic')}"
+    if kind == "list_type" and isinstance(given, str):
+        return f"{show(given)} is not {noun}", f'write ["{given}"]'
+    return f"{show(given)} is not {noun}", remedy
 
 
 def _bounds(error: ErrorDetails, where: Where) -> Words:

@@ -24,7 +24,7 @@ def warnings_of(document: Document, rules: Sequence[Subject], base: Path, state_
     """Every doubt about these rules, with its place in the file, which lies in `base`."""
     doubts = [*_folders(rules, base), *_outputs(rules, base), *shared_files(rules, base), *shared_names(rules, base)]
     for each in rules:
-        doubts += [*_files(each), *_sources(each)]
+        doubts += [*_files(each), *_fixed(each), *_sources(each)]
     doubts += _state(state_dir) if state_dir else ()
     for where, problem, remedy in doubts:
         yield Fault(document.place(where), dotted(where), problem, remedy, warns=True)
@@ -116,6 +116,14 @@ def _files(each: Subject) -> Iterator[Doubt]:
         if texts and common(Paths((matching(rule.match), grouped(texts)), rule.recursive)) is None:
             problem = f"no file can be the {wanted.role} of a group"
             yield (*where, "inputs", wanted.role), problem, "widen `match`, which has to let it through too"
+
+
+def _fixed(each: Subject) -> Iterator[Doubt]:
+    """Files that every group has, and that are not there."""
+    for wanted in each.rule.inputs:
+        if wanted.fixed is not None and not wanted.fixed.exists():
+            where = ("rules", each.index, "inputs", wanted.role)
+            yield where, f"{wanted.fixed} is not there", "every group waits until it is; see to the spelling"
 
 
 def _why_none(rule: Rule, globs: tuple[str, ...]) -> str:

@@ -31,13 +31,21 @@ def syntax_fault(error: yaml.MarkedYAMLError, text: str) -> Fault:
     """The fault that an error of the YAML parser is about."""
     said = " ".join(filter(None, (error.context, error.problem)))
     mark = error.problem_mark or error.context_mark
-    lines = text.split("\n")
-    here = lines[mark.line][mark.column :] if mark and mark.line < len(lines) else ""
+    here = _from(mark, text.split("\n"))
     for pattern, problem, remedy in _PLAIN_WORDS:
         if re.search(pattern, f"{said}|{here}"):
             # What is never closed is noticed at the end of the file; the place to look at is where it was opened.
             return Fault(_place(error.context_mark if "not closed" in problem else mark), "yaml", problem, remedy)
     return Fault(_place(mark), "yaml", f"this is not YAML ({said})", "mend the text at this place")
+
+
+def _from(mark: yaml.Mark | None, lines: list[str]) -> str:
+    """The text that the parser stopped at, to the end of its line; after `{stem}`, which it took for a mapping, with
+    `{}` before it."""
+    if mark is None or mark.line >= len(lines):
+        return ""
+    before, here = lines[mark.line][: mark.column], lines[mark.line][mark.column :]
+    return f"{{}}{here}" if before.endswith("}") and here and here[0] not in ",]}" else here
 
 
 def _place(mark: yaml.Mark | None) -> Place:
@@ -55,10 +63,11 @@ _PLAIN_WORDS = (
     (r"mapping values are not allowed", "a colon where no key can stand", "indent like the line above, or use quotes"),
     (r"(block|node content|<document start>).*\|[\]}]", "a bracket is closed that was not opened", "remove it"),
     (
-        r"block mapping.*\|.*\}",
+        r"(block|flow) (mapping|sequence).*\|\{\}",
         "text follows a closing }",
         'text that starts with { needs quotes: "{dir}/{stem}.{ext}"',
     ),
+    (r"flow (mapping|sequence).*\|\{[^}]", "a colon or a comma is missing before the {", "write name: {key: value}"),
     (r"flow (mapping|sequence)", "a bracket is opened and not closed, or a comma is missing", "close it with } or ]"),
     (r"could not find expected ':'", "a key without a colon", "write it as key: value"),
     (r"expected key|expected '-' indicator|<block end>", "this does not fit what stands above it", "indent both alike"),

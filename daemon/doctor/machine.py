@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from daemon.answers import open_ledger
+from daemon.counted import counted
 from daemon.doctor.values import Finding, fault, note, ok, parted
 from daemon.errors import DarkroomError
 from daemon.lock import alive
@@ -71,4 +72,4 @@ def _ledger(config: Config) -> Finding:
     except DarkroomError as error:
         return parted("ledger", str(path), str(error).removeprefix(f"{path}: "))
     working = "a daemon works here" if alive(config.state_dir) else "no daemon runs"
-    return ok("ledger", str(path), f"{jobs:,} jobs; {working}")
+    return ok("ledger", str(path), f"{counted(jobs, 'job')}; {working}")

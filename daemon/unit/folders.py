@@ -20,10 +20,11 @@ TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """`written` by the service, none inside another; `read_only` lies inside these and is not to be written all the
-    same; `named` is every folder that is read from or written to."""
+    """`written` by the service; `opened` are those of them that lie inside no other; `read_only` lies inside these and
+    is not to be written all the same; `named` is every folder that is read from or written to."""
 
     written: tuple[Path, ...]
+    opened: tuple[Path, ...]
     read_only: tuple[Path, ...]
     named: tuple[Path, ...]
 
@@ -32,12 +33,14 @@ def folders_of(config: Config, home: Path) -> Folders:
     """The folders of a configuration. `home` is that of the service's user."""
     rules = [folder for rule in config.rules for folder in _written_by(rule)]
     sockets = [config.metrics.socket.parent] if config.metrics.socket else []
-    written = _outermost([config.state_dir, *sockets, *rules, *_beside(config.path, home)])
+    written = tuple(dict.fromkeys([config.state_dir, *sockets, *rules, *_beside(config.path, home)]))
+    opened = _outermost(written)
     guarded = [config.path, *code()]
     watched = [folder for rule in config.rules for folder in rule.watch]
     return Folders(
         written,
-        tuple(path for path in guarded if any(path.is_relative_to(folder) for folder in written)),
+        opened,
+        tuple(path for path in guarded if any(path.is_relative_to(folder) for folder in opened)),
         tuple(dict.fromkeys([config.state_dir, *sockets, *watched, *rules])),
     )
 

@@ -131,10 +131,13 @@ def _prepared(config: Config, service: Service, tell: Tell) -> Service:
         tell(f"made the user {account.DEDICATED}, as whom it works")
     folders = folders_of(config, service.home)
     preparing.refuse_unusable(config.path, service.account, Host.of_this_process(0))
-    for folder in preparing.make_folders(folders, service.account):
-        tell(f"made {folder}")
-    for line in preparing.unwritable(folders, config.path, service.account):
+    if made := list(preparing.make_folders(folders, service.account)):
+        here = config.path.parent
+        below = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in made]
+        tell(f"made, in {here}: {', '.join(below)}")
+    for line in preparing.unwritable(folders, config, service.account):
         tell(f"note: {line}")
+    preparing.refuse_foreign_state(config.state_dir, service.account)
     return service
 
 

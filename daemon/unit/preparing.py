@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 
 from daemon.errors import DarkroomError
 from daemon.folders import make_folder
+from daemon.model import Config
 from daemon.unit.account import run_as
 from daemon.unit.folders import Folders
 from daemon.unit.values import Account, Host
@@ -47,15 +48,33 @@ def refuse_unusable(config: Path, account: Account | None, host: Host) -> None:
         )
 
 
-def unwritable(folders: Folders, config: Path, account: Account | None) -> Iterator[str]:
-    """A line for each folder that is to be written and is not the account's to write."""
+def unwritable(folders: Folders, config: Config, account: Account | None) -> Iterator[str]:
+    """A line for each folder, but `state_dir`, that is to be written and is not the account's to write."""
     who = account.name if account else "this user"
     for folder in folders.written:
-        if folder.exists() and run_as(account, ["test", "-w", folder]).returncode != 0:
-            if folder == config.parent:
+        if folder != config.state_dir and folder.exists() and not _may_write(account, [folder]):
+            if folder == config.path.parent:
                 why = (
                     "faults of an edit are told in the journal and by `darkroom status`, not in config.error.txt there"
                 )
                 yield f"{folder}: {who} may not write there; {why}"
             else:
                 yield f"{folder}: {who} may not write there; `sudo chown {who} {quote(str(folder))}`"
+
+
+def refuse_foreign_state(state_dir: Path, account: Account | None) -> None:
+    """Whoever tried `darkroom run` as another user, such as root, left a ledger that the service cannot open.
+
+    Raises DarkroomError.
+    """
+    if not _may_write(account, [state_dir, *state_dir.iterdir()]):
+        who = account.name if account else "this user"
+        raise DarkroomError(
+            f"{state_dir}: {who} may not write in it, since darkroom worked there as another user;"
+            f" `sudo chown -R {who} {quote(str(state_dir))}`, then try again"
+        )
+
+
+def _may_write(account: Account | None, paths: Sequence[Path]) -> bool:
+    """All of them. A command that tries: only the kernel knows what groups, ACLs and mounts let a user do."""
+    return run_as(account, ["sh", "-c", 'for path; do test -w "$path" || exit 1; done', "sh", *paths]).returncode == 0

@@ -105,7 +105,7 @@ def _writing(config: Config, service: Service, folders: Folders) -> Iterator[str
     if service.of_the_user:
         yield "PrivateUsers=yes"  # or the settings that follow have no effect
     yield "ProtectSystem=strict"
-    for path in folders.written:
+    for path in folders.opened:
         yield f"ReadWritePaths=-{escape.word(str(path))}"
     for path in folders.read_only:
         yield f"ReadOnlyPaths=-{escape.word(str(path))}"

@@ -40,6 +40,10 @@ YAML_FAULTS = {
     "version: 'one\nrules: 1\n": "1:10: yaml: a quote is opened and not closed; close it with the same sign",
     "version: 1\n]\n": "2:1: yaml: a bracket is closed that was not opened; remove it",
     "output: {dir}/{stem}.png\n": '1:14: yaml: text follows a closing }; text that starts with { needs quotes: "{dir}/{stem}.{ext}"',
+    "output: {stem}.png\n": '1:15: yaml: text follows a closing }; text that starts with { needs quotes: "{dir}/{stem}.{ext}"',
+    "inputs: {near: {key}.near.*}\n": '1:21: yaml: text follows a closing }; text that starts with { needs quotes: "{dir}/{stem}.{ext}"',
+    "version: {a: 1}}\n": "1:16: yaml: a bracket is closed that was not opened; remove it",
+    "steps: [mosaic {block: 8}]\n": "1:16: yaml: a colon or a comma is missing before the {; write name: {key: value}",
     "match: [*.jpg]\n": '1:10: yaml: text that starts with * is an alias to YAML; put it in quotes: "*.jpg"',
     "match: *jpg\n": '1:8: yaml: the alias *jpg has no anchor above it; define &jpg, or write "*jpg" in quotes',
     "rules: &a [*a]\n": "1:12: yaml: the alias *a stands inside the value it repeats; write the value out",
@@ -61,7 +65,8 @@ VALUE_FAULTS = {
     RULES: "1:1: version: it is missing; add version: 1",
     "version: 1": "1:1: rules: it is missing; add rules: [{name: mosaic, ...}]",
     "version: 1\nrules: []": "2:8: rules: it is empty; write at least one",
-    "version: 1\nrules:": "2:7: rules: it is empty, not a list; write [one, another], or one line for each that starts with -",
+    "version: 1\nrules:": '2:7: rules: it is empty, not a list; write ["one", "another"], or one line for each that starts with -',
+    "version: 1\nrules:\n  one: {watch: in}": "3:3: rules: a mapping is not a list; begin each rule with -, as in - name: one",
     f"version: 1\non: 1\n{RULES}": "2:1: on: 'on' is not a key here; known: version, state_dir, runtime, tasks, log, metrics, settle, rescan, rules",
 }
 RUNTIME_FAULTS = {
@@ -82,7 +87,7 @@ RULE_FAULTS = {
     "preview: 2s": "17: rules[0].preview: only a task runs long enough to be watched; remove preview, or see `darkroom operators` for tasks",
     "inputs: {}": "8: rules[0].inputs: no step of the rule takes several pictures; remove inputs",
     "recursive: 1": "19: rules[0].recursive: 1 is not true or false; write true or false, without quotes",
-    "match: '*.jpg'": "15: rules[0].match: '*.jpg' is not a list; write [one, another], or one line for each that starts with -",
+    "match: '*.jpg'": "15: rules[0].match: '*.jpg' is not a list; write [\"*.jpg\"]",
     "match: ['']": "16: rules[0].match[0]: it is empty; write some text",
     "when: {color: red}": "22: rules[0].when.color: 'red' is not true or false; write true or false, without quotes",
     "when: {max_width: 5, min_width: 6}": "26: rules[0].when.max_width: no picture fits: 5 is less than min_width, 6; give 6 or more",
@@ -98,6 +103,8 @@ RULE_FAULTS = {
     "name: b": "8: rules[0].name: the key stands here a second time (first on line 2); keep one of the two",
 }
 REPLACED = {
+    ("watch: in", "wach: in"): f"2:19: rules[0].wach: 'wach' is not a key here; did you mean watch? {KEYS}",
+    ("output:", "ouput:"): f"2:52: rules[0].ouput: 'ouput' is not a key here; did you mean output? {KEYS}",
     (
         "name: a",
         "name: '..'",

@@ -184,6 +184,16 @@ DOUBTS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
             "rules[0].watch: warning: /tmp/no-such-folder/pictures does not exist; darkroom makes it; see to the spelling, and that its disk is mounted"
         ],
     ),
+    "a fixed file that is not there": (
+        [
+            "name: s, watch: in, inputs: {content: '{key}.*', style: nihgt.jpg}, steps: [style_transfer],"
+            " output: 'out/{dir}/{key}.png'"
+        ],
+        [
+            "rules[0].inputs.style: warning: HERE/nihgt.jpg is not there; every group waits until it is;"
+            " see to the spelling"
+        ],
+    ),
     "a file for a folder": (
         [f"{A.replace('in,', 'config.yaml,')}, {OUT}"],
         ["rules[0].watch: warning: HERE/config.yaml is a file and no folder; name a folder, or move the file away"],
@@ -260,8 +270,8 @@ def test_what_patterns_have_in_common_is_what_the_daemon_takes(one: str, other: 
 def test_check_on_the_command_line(box: Box) -> None:
     box.rules("output: out/{name}")
     done = box.darkroom("check")
-    assert done.stdout == "config.yaml: 1 rules, no faults, 1 warning\n"
+    assert done.stdout == "config.yaml: 1 rule, no faults, 1 warning\n"
     assert re.fullmatch(r"config\.yaml:7:13: rules\[0\]\.output: warning: [^\n]*\n", done.stderr)
     assert box.darkroom("check", "--strict", check=2).stderr == done.stderr
     box.rules()
-    assert box.darkroom("check", "--strict").stdout == "config.yaml: 1 rules, no faults\n"
+    assert box.darkroom("check", "--strict").stdout == "config.yaml: 1 rule, no faults\n"

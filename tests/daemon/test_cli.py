@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from contextlib import closing
 
@@ -83,6 +84,16 @@ def test_apply_two_of_one_name(box: Box, small: Pixels) -> None:
     box.drop("y/a.png", small[::-1].copy())
     assert "a.png" in refused(box, "apply", MOSAIC, "x/a.png", "y/a.png", "-o", "made", status=2)
     assert not (box.folder / "made").exists()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_apply_many_to_one_file(box: Box, small: Pixels, there: bool) -> None:
+    box.drop("a.png", small)
+    box.drop("b.png", small)
+    if there:
+        box.drop("one.png", small)
+    told = refused(box, "apply", MOSAIC, "a.png", "b.png", "-o", "one.png", status=2)
+    assert "-o one.png: 2 pictures do not go into one file; name a folder" in told
 
 
 def test_apply_where_nothing_can_be_written(box: Box, small: Pixels) -> None:
@@ -172,7 +183,9 @@ def test_status_of_a_daemon(worked: Box) -> None:
     (rule,) = status["rules"]
     assert set(rule) >= {"name", "watch", "steps", "output", "counts", "compiling", "blocked"}
     assert rule["counts"] == {"waiting": 0, "running": 0, "done": 1, "failed": 1, "skipped": 1, "cancelled": 0}
-    assert f"process {daemon.process.pid}" in worked.darkroom("status").stdout
+    said = worked.darkroom("status").stdout
+    assert f"process {daemon.process.pid}" in said and re.search(r"since [0-9-]{10} [0-9:]{8}$", said, re.MULTILINE)
+    assert re.search(r"^mosaic +· +· +1 +1 +1 +·$", said, re.MULTILINE)
 
 
 def test_status_after_a_kill_says_that_nothing_runs(box: Box) -> None:
@@ -281,14 +294,15 @@ def test_why_of_what_has_no_job(worked: Box, small: Pixels) -> None:
     worked.drop("elsewhere/a.png", small)
     expected = {
         "in/gone.png": "There is no such file",
+        "note.txt": "Did you mean {box}/in/note.txt?",
         "in/.hidden.png": "never taken",
         "in/note.txt": "takes only *.jpg",
         "in/new.png": "would take it, but no daemon runs",
         "elsewhere/a.png": "lies in no watched folder",
-        "in": "lies in no watched folder",
+        "in": "Rule mosaic watches this folder: `darkroom jobs --rule mosaic`",
     }
     for path, reason in expected.items():
-        assert reason in worked.darkroom("why", path, check=1).stdout
+        assert reason.format(box=worked.folder) in worked.darkroom("why", path, check=1).stdout
 
 
 def test_why_of_one_that_waits(worked: Box) -> None:
@@ -297,6 +311,17 @@ def test_why_of_one_that_waits(worked: Box) -> None:
 
 
 # -- retry and cancel ------------------------------------------------------------------------------------------------
+
+
+def test_retry_of_what_is_done_says_what_fits(worked: Box) -> None:
+    assert "job 1 is done; `darkroom redo 1` does it anew" in refused(worked, "retry", "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "lacks"), [((), "darkroom: COMMAND is missing"), (("why",), "darkroom why: PATH is missing")]
+)
+def test_a_word_that_is_missing(box: Box, words: tuple[str, ...], lacks: str) -> None:
+    assert refused(box, *words, status=2).startswith(f"{lacks}; see ")
 
 
 def test_retry(worked: Box, small: Pixels) -> None:

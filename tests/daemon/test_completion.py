@@ -65,4 +65,20 @@ def test_scripts_of_other_shells(folder: Path, shell: str, word: str) -> None:
     assert word in done.stdout and "all-failed" in done.stdout
     if shutil.which(shell):
         (folder / shell).write_text(done.stdout, encoding="utf-8")
-        subprocess.run([shell, "--no-execute", folder / shell], timeout=30, check=True)
+        subprocess.run([shell, "-n", folder / shell], timeout=30, check=True)
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_takes_it_as_the_documentation_says(tmp_path: Path) -> None:
+    script = """
+        autoload -Uz compinit && compinit -u -d ./dump
+        darkroom() { "$PYTHON" -m daemon.cli "$@" }
+        eval "$(darkroom completion zsh)"
+        print -r -- "$_comps[darkroom]"
+    """
+    command = ["zsh", "-f", "-c", script]
+    environment = {**ENVIRONMENT, "PYTHON": sys.executable}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "darkroom" in done.stdout and done.stderr == ""

@@ -55,7 +55,7 @@ def test_nothing_is_wrong_and_nothing_is_left(box: Box, small: Pixels) -> None:
     assert "events come" in about(report, "folders", "/in")[0]["detail"]
     assert "written, synced and renamed" in about(report, "folders", "/out")[0]["detail"]
     assert about(report, "inotify", "max_user_watches")[0]["detail"].startswith("2 of "), "a watch a folder"
-    assert about(report, "ledger")[0]["detail"] == "1 jobs; no daemon runs"
+    assert about(report, "ledger")[0]["detail"] == "1 job; no daemon runs"
     assert (box.files("in"), box.files("out")) == before
 
 

@@ -52,6 +52,13 @@ def test_each_rule_gives_its_first_reason(box: Box, small: Pixels) -> None:
     ]
 
 
+def test_rules_that_watch_elsewhere_are_told_in_one_line(box: Box, small: Pixels) -> None:
+    box.write_config(TWO.replace("watch: [in, in2], match", "watch: in2, match"))
+    box.drop("in/a.png", small)
+    said = explained(box, "in/a.png")
+    assert said[-1] == "  no other rule: it does not lie in the folders of gray" and len(said) == 4
+
+
 def test_a_file_that_is_not_there(box: Box) -> None:
     box.rules("when: {min_width: 100}\nsource: delete\noutput: out/{stem}-{width}.png")
     assert explained(box, "in/new.jpg")[1:] == [

@@ -164,7 +164,7 @@ def test_install_refuses_a_configuration_with_faults(bare: Served) -> None:
 
 def test_install_starts_it_as_the_owner_and_says_what_is_next(bare: Served) -> None:
     said = bare.service("install")
-    assert f"made {bare.inside('in')}" in said and "darkroom runs as daemon" in said
+    assert f"made, in {bare.inside('')}: in" in said and "darkroom runs as daemon" in said
     assert "journalctl -fu darkroom" in said and "systemctl reload darkroom" in said
     assert bare.state == "active", "systemctl returned before folders were watched"
     assert bare.machine.show("darkroom", "UnitFileState") == "enabled"
@@ -349,8 +349,13 @@ def test_roots_configuration_gets_a_user_of_its_own(served: Served, graphs: Path
     text = text.replace("settle:", "state_dir: /var/lib/darkroom\nsettle:")
     served.machine.run("sh", "-c", f"cat > /etc/darkroom/config.yaml <<'END'\n{text}END")
     config = ("--name", "own", "-c", "/etc/darkroom/config.yaml")
+    served.machine.run("sh", "-c", "mkdir /var/lib/darkroom && touch /var/lib/darkroom/ledger.db")  # `run`, as root
+    said = served.machine.darkroom("service", "install", "--no-start", *config, check=False)
+    assert "made the user darkroom" in said and "worked there as another user; `sudo chown -R darkroom" in said
+    assert served.machine.show("own", "LoadState") == "not-found"
+    served.machine.run("chown", "-R", "darkroom", "/var/lib/darkroom")
     said = served.machine.darkroom("service", "install", "--no-start", *config)
-    assert "made the user darkroom" in said and "/etc/darkroom: darkroom may not write there" in said
+    assert "/etc/darkroom: darkroom may not write there" in said
     shown = served.machine.darkroom("service", "show", *config)
     assert "StateDirectory=darkroom\n" in shown and "User=darkroom\n" in shown
     assert "darkroom" in served.machine.run("stat", "-c", "%U", "/srv/own/in")

@@ -24,7 +24,7 @@ def cancelled_within(box: TaskBox, job: int, name: str) -> float:
     """Cancel a job; the seconds from the command's start to the job's state."""
     began = time.time()
     done = box.darkroom("cancel", str(job))
-    assert "1 jobs cancelled" in done.stdout
+    assert "1 job cancelled" in done.stdout
     assert box.state(name) == "cancelled"
     return box.updated(job) - began
 
@@ -111,7 +111,7 @@ def test_jobs_that_do_not_run_a_task(taskbox: TaskBox, tiny: Pixels) -> None:
     taskbox.drop("calm/cat.png", tiny)
     taskbox.until("calm/cat.png", "waiting")
     waiting, running = taskbox.row("calm/cat.png")[0], taskbox.row("slow/cat.png")[0]
-    assert "1 jobs cancelled" in taskbox.darkroom("cancel", str(waiting)).stdout
+    assert "1 job cancelled" in taskbox.darkroom("cancel", str(waiting)).stdout
     assert taskbox.row("calm/cat.png")[1:] == ("cancelled", "asked for by the user: cancelled")
 
     told = taskbox.darkroom("cancel", str(taskbox.row("calm/dog.png")[0]), check=1).stderr
@@ -122,7 +122,7 @@ def test_jobs_that_do_not_run_a_task(taskbox: TaskBox, tiny: Pixels) -> None:
 
     taskbox._daemons[-1].stop(signal.SIGKILL)
     assert taskbox.state("slow/cat.png") == "running"
-    assert "1 jobs cancelled" in taskbox.darkroom("cancel", str(running)).stdout
+    assert "1 job cancelled" in taskbox.darkroom("cancel", str(running)).stdout
     assert taskbox.row("slow/cat.png")[1:] == ("cancelled", "asked for by the user: cancelled")
     taskbox.configure(rule("slow", CALM), rule("calm", CALM))
     taskbox.once()
