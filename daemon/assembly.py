@@ -131,8 +131,9 @@ class Assembly:
         if self.open_in(counts) <= 0:
             # Between the looks above a job may have come, and gone back to wait, but not without being counted.
             return self.ledger.counts() == counts and self.intake.settled
-        building = set(self.graphs.missing()) - set(self.graphs.trouble())
-        return not building and time.monotonic() - self.tally.progressed > GIVE_UP
+        if set(self.graphs.missing()) - set(self.graphs.trouble()):
+            self.tally.progressed = time.monotonic()  # a compiler may take longer than GIVE_UP: its end is progress
+        return time.monotonic() - self.tally.progressed > GIVE_UP
 
 
 def _runtime(config: Config, tell: Callable[[str], None]) -> Runtime:

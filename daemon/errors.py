@@ -22,6 +22,12 @@ class ConfigError(DarkroomError):
         self.faults = faults
 
 
+class FatalError(DarkroomError):
+    """Nothing can go on before somebody has seen to it: a running daemon ends with this line."""
+
+    kind = "fatal"
+
+
 class PermanentError(DarkroomError):
     """The same file would fail again; the job fails at once and leaves a receipt."""
 

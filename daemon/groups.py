@@ -37,12 +37,17 @@ class Group:
     @property
     def fingerprint(self) -> Fingerprint:
         """One fingerprint for all of it, so that a file changed, added or taken away makes it a new version."""
-        told = [(m.role, m.path, m.fingerprint.size, m.fingerprint.mtime_ns, m.fingerprint.inode) for m in self.members]
-        parts = repr((sorted(told), [each.role for each in self.missing], self.trouble))
-        digest = hashlib.sha256(parts.encode(errors="surrogateescape")).digest()
-        versions = [member.fingerprint for member in self.members]
-        size, latest = sum(v.size for v in versions), max((v.mtime_ns for v in versions), default=0)
-        return Fingerprint(size, latest, int.from_bytes(digest[:8], "big") >> 1)  # SQLite's integers have a sign
+        return version_of(self.members, self.missing, self.trouble)
+
+
+def version_of(members: Sequence[Member], missing: Sequence[Input] = (), trouble: str | None = None) -> Fingerprint:
+    """The fingerprint of a group of these files; nothing is missing from one that is whole."""
+    told = [(m.role, m.path, m.fingerprint.size, m.fingerprint.mtime_ns, m.fingerprint.inode) for m in members]
+    parts = repr((sorted(told), [each.role for each in missing], trouble))
+    digest = hashlib.sha256(parts.encode(errors="surrogateescape")).digest()
+    versions = [member.fingerprint for member in members]
+    size, latest = sum(v.size for v in versions), max((v.mtime_ns for v in versions), default=0)
+    return Fingerprint(size, latest, int.from_bytes(digest[:8], "big") >> 1)  # SQLite's integers have a sign
 
 
 def _missing(wanted: Input, place: Place) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from daemon.promptly import Promptly
 from daemon.status_document import document
 from daemon.version import darkroom_version
 from daemon.why import why
@@ -26,10 +27,11 @@ class LiveStatus:
         self._stages = stages
         self._edits = edits
         self._started = time.time()
+        self._ledger = Promptly("ledger-status")
 
     def answer(self) -> dict[str, Any]:
         """The content of `darkroom status --json`, by the rules in force."""
-        return document(self._rulebook.config, self.live())
+        return document(self._rulebook.config, self.live(), self._ledger)
 
     def live(self) -> dict[str, Any]:
         """What only the daemon itself knows. Waits for nothing."""

@@ -20,7 +20,7 @@ from daemon.complaints import Complaints
 from daemon.control import Answer, Control
 from daemon.display import make_display
 from daemon.edits import Edits
-from daemon.errors import DarkroomError
+from daemon.errors import DarkroomError, FatalError
 from daemon.journal import Event, Level, log_into
 from daemon.lifesigns import LifeSigns
 from daemon.live_status import LiveStatus
@@ -97,6 +97,9 @@ class Service:
             self._loop()
         finally:
             clean = self._end()
+        for error in self._fatal:
+            if isinstance(error, FatalError):
+                raise error
         if self._fatal:
             raise DarkroomError(f"internal error ({self._fatal[0]!r}); nothing is lost, start darkroom again")
         if not clean:

@@ -28,9 +28,10 @@ def status_of(path: Path) -> dict[str, Any]:
         return ask(state_dir, "status")
     except NoAnswerError:
         from daemon.config import load_config
+        from daemon.promptly import Promptly
         from daemon.status_document import document
 
-        told = document(load_config(path), {})
+        told = document(load_config(path), {}, Promptly("ledger-status"))
         if alive(state_dir):  # it starts, it ends, or it hangs
             told |= {"running": True, "pid": holder(state_dir)}
         return told

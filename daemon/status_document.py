@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeAlias
 
 from daemon import partners
 from daemon.answers import iso, open_ledger
-from daemon.errors import BlockedError
+from daemon.errors import DarkroomError
 from daemon.ledger import Ledger
 from daemon.model import Config, Rule, State
+from daemon.promptly import WITHIN, Promptly
 from daemon.tasks.trace import finite
 from kernels.chain import describe
 
-IMPATIENT = 1.0
-"""Seconds that an answer waits for a ledger that somebody else holds."""
+Counted: TypeAlias = tuple[Mapping[str, Mapping[State, int]], Mapping[str, tuple[int, str]]]
+"""Jobs by rule and state, and groups that wait by rule."""
+_NOTHING: Counted = {}, {}
 
 
-def document(config: Config, live: Mapping[str, Any]) -> dict[str, Any]:
-    """The stable content of `darkroom status --json`. `live` is empty where no daemon runs, or none answers."""
-    counts, groups, trouble = _counted(config)
+def document(config: Config, live: Mapping[str, Any], promptly: Promptly) -> dict[str, Any]:
+    """The stable content of `darkroom status --json`. `live` is empty where no daemon runs, or none answers.
+
+    The ledger is asked `promptly`: while it does not answer, the numbers are 0 and `ledger_trouble` says why.
+    """
+    trouble, (counts, groups) = None, _NOTHING
+    try:
+        counts, groups = promptly.ask(lambda: _counted(config), config.state_dir / "ledger.db")
+    except DarkroomError as error:
+        trouble = str(error)
     return {
         "running": bool(live),
         "responding": bool(live),
@@ -43,15 +52,11 @@ def document(config: Config, live: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _counted(config: Config) -> tuple[dict[str, dict[State, int]], dict[str, tuple[int, str]], str | None]:
-    """Jobs by rule and state, groups that wait by rule, and why neither can be told."""
-    try:
-        if (ledger := open_ledger(config.state_dir, timeout=IMPATIENT)) is None:
-            return {}, {}, None
-        with closing(ledger):
-            return ledger.counts(), _waiting(config, ledger), None
-    except BlockedError as error:
-        return {}, {}, str(error)
+def _counted(config: Config) -> Counted:
+    if (ledger := open_ledger(config.state_dir, timeout=WITHIN)) is None:
+        return {}, {}
+    with closing(ledger):
+        return ledger.counts(), _waiting(config, ledger)
 
 
 def _waiting(config: Config, ledger: Ledger) -> dict[str, tuple[int, str]]:

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from daemon.errors import FatalError
+
 log = logging.getLogger("darkroom")
 
 _own = threading.local()
@@ -47,7 +49,8 @@ class Threads:
         try:
             body()
         except BaseException as error:
-            log.error("thread %s ended", name, exc_info=error)
+            if not isinstance(error, FatalError):  # that says all there is to say, once the daemon ends with it
+                log.error("thread %s ended", name, exc_info=error)
             self.fatal.append(error)
         finally:
             self._due.pop(name, None)

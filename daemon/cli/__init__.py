@@ -27,7 +27,7 @@ __all__ = ["OK", "main"]
 FAMILIES = {
     "working": ("run", "check", "apply", "export"),
     "asking": ("status", "jobs", "why", "operators", "doctor"),
-    "changing": ("retry", "redo", "cancel", "reload"),
+    "changing": ("retry", "redo", "cancel", "reload", "relocate"),
     "service": ("service",),
     "weights": ("weights",),
     "describing": ("schema", "completion"),

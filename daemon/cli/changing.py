@@ -1,10 +1,11 @@
-"""The commands that change what the daemon does: retry, redo, cancel, reload."""
+"""The commands that change what the daemon does: retry, redo, cancel, reload, relocate."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from datetime import datetime
+from pathlib import Path
 
 from daemon.cli.words import NOT_RUNNING, OK, Commands, add
 from daemon.errors import ConfigError
@@ -25,6 +26,10 @@ def add_commands(commands: Commands) -> None:
     cancel.add_argument("jobs", metavar="JOB", nargs="+", type=int, help="by the numbers that `darkroom jobs` shows")
 
     add(commands, "reload", _reload, "have the daemon read config.yaml now, and tell what came of it", config=True)
+
+    relocate = add(commands, "relocate", _relocate, "tell the ledger that files were moved or copied", config=True)
+    relocate.add_argument("old", metavar="FROM", type=Path, help="the folder that the ledger knows")
+    relocate.add_argument("new", metavar="TO", type=Path, help="where it is now; FROM again if only copied back")
 
 
 def _retry(options: argparse.Namespace) -> int:
@@ -70,3 +75,11 @@ def _cancel(options: argparse.Namespace) -> int:
     from daemon.config import load_config
 
     return cancel(load_config(options.config), options.jobs)
+
+
+def _relocate(options: argparse.Namespace) -> int:
+    from daemon.config import load_config
+    from daemon.relocating import relocate
+
+    print(relocate(load_config(options.config), options.old, options.new))
+    return OK

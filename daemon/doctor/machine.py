@@ -12,6 +12,7 @@ from daemon.answers import open_ledger
 from daemon.counted import counted
 from daemon.doctor.values import Finding, fault, note, ok, parted
 from daemon.errors import DarkroomError
+from daemon.ledger.trouble import damaged
 from daemon.lock import alive
 from daemon.model import Config
 from daemon.watch import flood_threshold
@@ -69,6 +70,8 @@ def _ledger(config: Config) -> Finding:
             return note("ledger", str(path), "not there yet; nothing was ever processed")
         with closing(ledger):
             jobs = sum(sum(counts.values()) for counts in ledger.counts().values())
+            if damage := ledger.damage():
+                raise damaged(path, damage)
     except DarkroomError as error:
         return parted("ledger", str(path), str(error).removeprefix(f"{path}: "))
     working = "a daemon works here" if alive(config.state_dir) else "no daemon runs"

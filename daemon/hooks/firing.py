@@ -17,7 +17,8 @@ from daemon.hooks.failures import Failures
 from daemon.hooks.process import HookProcess
 from daemon.hooks.stretches import Stretches
 from daemon.ledger import Move
-from daemon.model import Job, Rule, State, unfinished
+from daemon.model import Config, Job, Rule, State, unfinished
+from daemon.promptly import WITHIN, Promptly
 from daemon.rulebook import Rulebook
 from daemon.threads import Threads
 
@@ -28,8 +29,6 @@ LOOK = 0.05
 REST = 1.0
 STOP_WITHIN = 1.0
 """Seconds that hooks get to end, and to be told what is left, when darkroom stops."""
-IMPATIENT = 1.0
-"""Seconds that an answer of the ledger is waited for."""
 
 log = logging.getLogger("darkroom")
 
@@ -49,6 +48,7 @@ class Hooks:
         self._ending = threading.Event()
         self._deadline: float | None = None
         self._threads = Threads()
+        self._ledger = Promptly("ledger-hooks")
 
     # -- called by others ----------------------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class Hooks:
         while not self._threads.join(0.02):
             self._hurry_if(hurry())
             # The thread ends by itself by then, unless the ledger's disk or the system keeps it.
-            if self._deadline is not None and time.monotonic() > self._deadline + IMPATIENT:
+            if self._deadline is not None and time.monotonic() > self._deadline + WITHIN:
                 self._complain("hooks: not ended; what they had to tell may be lost")
                 return
 
@@ -186,15 +186,20 @@ class Hooks:
 
     def _with_work(self) -> frozenset[str] | None:
         """Rules with jobs that wait or run, but for groups that are not whole; None: there is no telling now."""
+        config = self._rulebook.config
         with contextlib.suppress(DarkroomError):
-            if (ledger := open_ledger(self._rulebook.config.state_dir, timeout=IMPATIENT)) is None:
-                return None
-            with closing(ledger):
-                counts, incomplete, again = ledger.counts(), ledger.incomplete(), ledger.counts()
-            # A rule that was counted differently has work: only if nothing moved are both of the same moment.
-            return frozenset(
-                name
-                for name, states in again.items()
-                if states != counts.get(name) or unfinished(states) > incomplete.get(name, 0)
-            )
+            return self._ledger.ask(lambda: _with_work(config), config.state_dir)
         return None
+
+
+def _with_work(config: Config) -> frozenset[str] | None:
+    if (ledger := open_ledger(config.state_dir, timeout=WITHIN)) is None:
+        return None
+    with closing(ledger):
+        counts, incomplete, again = ledger.counts(), ledger.incomplete(), ledger.counts()
+    # A rule that was counted differently has work: only if nothing moved are both of the same moment.
+    return frozenset(
+        name
+        for name, states in again.items()
+        if states != counts.get(name) or unfinished(states) > incomplete.get(name, 0)
+    )

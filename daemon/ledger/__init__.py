@@ -18,6 +18,7 @@ from daemon.ledger.adopting import Homeless, adopt
 from daemon.ledger.database import Database, numbers, text
 from daemon.ledger.jobs import COLUMNS, job_of
 from daemon.ledger.measurements import MeasuredPictures
+from daemon.ledger.moving import Relocated, Relocation, SameFile
 from daemon.ledger.questions import Questions
 from daemon.ledger.values import (
     ASKED_AGAIN,
@@ -43,6 +44,8 @@ __all__ = [
     "MeasuredPictures",
     "Move",
     "OutputRecord",
+    "Relocated",
+    "SameFile",
 ]
 
 Clock: TypeAlias = Callable[[], float]
@@ -229,6 +232,17 @@ class Ledger(Questions):
         rows = [(gone, job) for job in jobs]
         if rows:
             self._write(lambda db: db.executemany("UPDATE jobs SET source_due = 0, gone = ? WHERE id = ?", rows))
+
+    def relocate(self, old: str, new: str, same: SameFile) -> Relocated:
+        """The files below the folder `old` lie below `new` by now; see `Relocation`."""
+        told = Relocated()
+
+        def move(db: sqlite3.Connection) -> None:
+            nonlocal told
+            told = Relocation(db, old, new, same).run()
+
+        self._write(move, durable=True)
+        return told
 
     # -- plumbing ------------------------------------------------------------------------------------------------
 

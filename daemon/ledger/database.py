@@ -11,12 +11,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
-from daemon.errors import BlockedError, DarkroomError
+from daemon.errors import BlockedError
 from daemon.ledger.migrations import MIGRATIONS, migrate
+from daemon.ledger.trouble import gone, newer, replaced, reported
 from daemon.model import Fingerprint
 
 Value = TypeVar("Value")
@@ -37,18 +38,27 @@ class Database:
         self._patience = patience
         self._lock = threading.RLock()
         self._readers = threading.local()
+        self._file: os.stat_result | None = None
         self.connection = self._patiently(self._first)
         self._open = [self.connection]
 
     def _first(self) -> sqlite3.Connection:
-        connection = _connect(self.path, self._timeout)
+        connection = _connect(self.path, self._timeout, make=True)
         try:
             with reported(self.path):
                 migrate(connection)
+            self._file = self._there()
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _there(self) -> os.stat_result:
+        """The file that is in its place now."""
+        try:
+            return os.stat(self.path)
+        except OSError as error:
+            raise gone(self.path) from error
 
     def _patiently(self, act: Callable[[], Result]) -> Result:
         """Do it; while the disk does not let us, `patience` decides whether to try again."""
@@ -72,7 +82,7 @@ class Database:
     def _look(self, sql: str, values: Sequence[Any]) -> list[Any]:
         with reported(self.path):
             if (reader := getattr(self._readers, "connection", None)) is None:
-                reader = self._readers.connection = _connect(self.path, self._timeout)
+                reader = self._readers.connection = _connect(self.path, self._timeout, make=False)
                 with self._lock:
                     self._open.append(reader)
             return list(reader.execute(sql, values).fetchall())
@@ -83,6 +93,9 @@ class Database:
 
     def _transact(self, body: Callable[[sqlite3.Connection], object], durable: bool) -> None:
         with self._lock, reported(self.path):
+            # A file that was removed can be written on, and nobody will find it.
+            if self._file is None or not os.path.samestat(self._file, self._there()):
+                raise replaced(self.path)
             self.connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -94,9 +107,15 @@ class Database:
                 raise
 
 
-def _connect(path: Path, timeout: float) -> sqlite3.Connection:
+def address(path: Path, how: str) -> str:
+    """What SQLite calls a file that it is to open so; of a path the bytes."""
+    return f"file://{quote(os.fsencode(path.absolute()))}?{how}"
+
+
+def _connect(path: Path, timeout: float, *, make: bool) -> sqlite3.Connection:
+    where = address(path, "mode=rwc" if make else "mode=rw")
     with reported(path):
-        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(where, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             _use_wal(connection, timeout)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -109,11 +128,6 @@ def _connect(path: Path, timeout: float) -> sqlite3.Connection:
     return connection
 
 
-def newer(path: Path, version: int) -> DarkroomError:
-    """The error for a ledger whose schema this darkroom does not know."""
-    return DarkroomError(f"{path}: written by a newer darkroom (schema {version}); install that version or newer")
-
-
 def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
     """Two processes may open a new ledger at once, and for this change of mode SQLite does not wait by itself."""
     deadline = time.monotonic() + timeout
@@ -122,24 +136,9 @@ def _use_wal(connection: sqlite3.Connection, timeout: float) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-@contextmanager
-def reported(path: Path) -> Iterator[None]:
-    """Turn SQLite's complaints about its surroundings into errors that say where, what, and the remedy."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        busy = error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-        remedy = "another program holds it, close that" if busy else "free space on its disk, or make it writable"
-        raise BlockedError(f"{path}: {error}; {remedy}") from error
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-            raise
-        raise DarkroomError(f"{path}: {error}; move the file aside to start a new ledger") from error
 
 
 def numbers(fingerprint: Fingerprint) -> tuple[int, int, int]:

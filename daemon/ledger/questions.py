@@ -20,6 +20,11 @@ class Questions:
         self._database = database
         self._read = database.read
 
+    def damage(self) -> str:
+        """What is wrong with the file, "" if nothing is. All of it is read."""
+        (told,) = self._read("PRAGMA quick_check(1)", ())[0]
+        return "" if told == "ok" else str(told)
+
     # -- files ---------------------------------------------------------------------------------------------------
 
     def latest(self, rule: str, root: str, relatives: Sequence[str]) -> dict[str, Fingerprint]:

@@ -13,13 +13,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from daemon.errors import BlockedError
 from daemon.ledger import Ledger
-from daemon.ledger.database import Database, newer, reported
+from daemon.ledger.database import Database, address
 from daemon.ledger.migrations import MIGRATIONS, migrate
 from daemon.ledger.questions import Questions
+from daemon.ledger.trouble import newer, reported
 
 TRIES = 3
 """A daemon may start or end in the moment between a look for its log and the opening."""
@@ -61,8 +61,9 @@ class _ReadOnly(Database):
         self._has_log = self._log_is_there()
         how = "mode=ro&readonly_shm=1" if self._has_log else "immutable=1"
         with reported(self.path):
-            address = f"file:{quote(os.fsencode(self.path))}?{how}"
-            connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(
+                address(self.path, how), uri=True, isolation_level=None, check_same_thread=False
+            )
             try:
                 return self._understood(connection)
             except BaseException:

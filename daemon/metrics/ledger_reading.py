@@ -11,8 +11,7 @@ from pathlib import Path
 from daemon.answers import open_ledger
 from daemon.errors import DarkroomError
 from daemon.model import Config, State
-from daemon.status_document import IMPATIENT
-from daemon.threads import Threads
+from daemon.promptly import WITHIN, Promptly
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +26,27 @@ class Reading:
 
 
 class LedgerReader:
-    """Reads in a thread of its own: SQLite tries for ten seconds, whatever the time-out, where it can get no lock to
-    read, and a disk may take for ever. Asked by one thread."""
+    """Asked by the thread that answers."""
 
     def __init__(self, config: Callable[[], Config]) -> None:
         self._config = config
-        self._threads = Threads()
-        self._found: Reading | None = None
+        self._promptly = Promptly("ledger-metrics")
 
     def read(self) -> Reading | None:
-        """What the ledger says now; None where it does not within IMPATIENT seconds."""
-        if self._threads.join(0):  # else the last one is still at it, and a second would fare no better
-            self._found = None
-            self._threads.start("ledger-metrics", self._read)
-        return self._found if self._threads.join(IMPATIENT) else None
+        """What the ledger says now; None where it does not: the daemon tells why, since it has the same ledger."""
+        config = self._config()
+        try:
+            return self._promptly.ask(lambda: _read(config), config.state_dir)
+        except (DarkroomError, OSError):
+            return None
 
     def close(self) -> None:
         """See to it that nothing is being read any more, unless it hangs."""
-        self._threads.join(IMPATIENT)
-
-    def _read(self) -> None:
-        try:
-            self._found = _read(self._config())
-        except (DarkroomError, OSError):  # the daemon tells why: it has the same ledger
-            self._found = None
+        self._promptly.close()
 
 
 def _read(config: Config) -> Reading | None:
-    if (ledger := open_ledger(config.state_dir, timeout=IMPATIENT)) is None:
+    if (ledger := open_ledger(config.state_dir, timeout=WITHIN)) is None:
         return None
     with closing(ledger):
         counts, incomplete = ledger.counts(), ledger.incomplete()
