@@ -26,9 +26,16 @@ def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
         check_rule(config, ledger, rule)
         jobs = _whole(named(ledger, ids) if ids else ledger.jobs(State.FAILED, rule), named=bool(ids))
         jobs = _at_home(config, ledger, jobs, named=bool(ids))
-        ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in jobs])
+        put_back(ledger, jobs)
     print(ready_line(config, len(jobs)))
     return 0
+
+
+def put_back(ledger: Ledger, jobs: Sequence[Job]) -> None:
+    """Have jobs that ended done once more, even if their last output stands."""
+    ledger.advance(
+        [Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM, again=True) for job in jobs]
+    )
 
 
 def ready_line(config: Config, jobs: int) -> str:

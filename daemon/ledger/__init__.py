@@ -87,19 +87,21 @@ class Ledger(Questions):
                 if (job := members.waits_for_files(db, new)) is not None:
                     ids.append(self._renew(db, job, new))
                 else:
+                    again = new.again or _asked_again(db, new)
                     self._supersede(db, new)
-                    ids.append(self._enter(db, new))
+                    ids.append(self._enter(db, new, again))
 
         self._write(enter)
         return ids
 
-    def _enter(self, db: sqlite3.Connection, new: Arrival) -> int:
+    def _enter(self, db: sqlite3.Connection, new: Arrival, again: bool) -> int:
         now, reason, lacks = self._clock(), _printable(new.reason), new.lacks and _printable(new.lacks)
         key = (new.rule, text(new.root), text(new.relative), *numbers(new.fingerprint))
         cursor = db.execute(
-            "INSERT INTO jobs (rule, root, relative, size, mtime_ns, inode, state, reason, created, updated, lacks)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            (*key, State.WAITING.value, reason, now, now, lacks),
+            "INSERT INTO jobs"
+            " (rule, root, relative, size, mtime_ns, inode, state, reason, created, updated, lacks, asked_again)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            (*key, State.WAITING.value, reason, now, now, lacks, again),
         )
         assert cursor.lastrowid is not None
         members.remember(db, cursor.lastrowid, new.members)
@@ -236,16 +238,19 @@ class Ledger(Questions):
         now = self._clock()
         for move in moves:
             before, reason = move.only_from or BEFORE[move.to], _printable(move.reason)
+            # An end has answered the wish; but not one for want of the file, which is a new job if it is seen again.
+            stays = move.to in (State.WAITING, State.RUNNING) or move.gone
             cursor = db.execute(
                 "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?, gone = ?,"
                 " attempts = coalesce(?, attempts), output = coalesce(?, output), device = coalesce(?, device),"
-                " content = coalesce(?, content), recipe = coalesce(?, recipe), repeats = ?, cancel = 0"
+                " content = coalesce(?, content), recipe = coalesce(?, recipe), repeats = ?, cancel = 0,"
+                " asked_again = (asked_again AND ?) OR ?"
                 f" WHERE id = ? AND state IN ({','.join('?' * len(before))})",
                 (
                     *(move.to.value, reason, now, move.not_before, move.source_due, move.gone),
                     move.attempts,
                     *(None if move.output is None else text(move.output), move.device, move.content, move.recipe),
-                    move.repeats,
+                    *(move.repeats, stays, move.again),
                     *(move.job, *before),
                 ),
             )
@@ -258,6 +263,13 @@ class Ledger(Questions):
 def _refusal(db: sqlite3.Connection, move: Move) -> str:
     row = db.execute("SELECT state FROM jobs WHERE id = ?", (move.job,)).fetchone()
     return f"job {move.job} cannot become {move.to.value}: " + (f"it is {row[0]}" if row else "there is no such job")
+
+
+def _asked_again(db: sqlite3.Connection, new: Arrival) -> bool:
+    """Whether the job before this one, of the same file, was asked for and has not come to its end."""
+    sql = "SELECT asked_again FROM jobs WHERE rule = ? AND root = ? AND relative = ? ORDER BY id DESC LIMIT 1"
+    row = db.execute(sql, (new.rule, text(new.root), text(new.relative))).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _printable(reason: str) -> str:

@@ -177,3 +177,12 @@ def m012_groups(connection: sqlite3.Connection) -> None:
 def m013_rules(connection: sqlite3.Connection) -> None:
     """The rules last in force, with all that each is but its name: by that, one that is only renamed keeps its jobs."""
     connection.execute("CREATE TABLE rules (name TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID")
+
+
+@migration
+def m014_asked_again(connection: sqlite3.Connection) -> None:
+    """Whether a user asked for a job that may be done already. Until now the reason told it, and the next one hid it."""
+    connection.execute("ALTER TABLE jobs ADD COLUMN asked_again INTEGER NOT NULL DEFAULT 0")
+    connection.execute(
+        "UPDATE jobs SET asked_again = 1 WHERE state = 'waiting' AND reason = 'asked for by the user: once more'"
+    )
