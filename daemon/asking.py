@@ -100,7 +100,7 @@ def _whole(jobs: Sequence[Job], *, named: bool) -> list[Job]:
 def _at_home(config: Config, ledger: Ledger, jobs: Sequence[Job], *, named: bool) -> list[Job]:
     """The jobs that their rule, as it is now, takes; if another was asked for by name, that is an error."""
     rules, members = config.rules_by_name(), ledger.members([job.id for job in jobs])
-    reasons = {job.id: homeless(rules.get(job.rule), job, grouped=job.id in members) for job in jobs}
+    reasons = {job.id: homeless(rules.get(job.rule), job, members.get(job.id, ())) for job in jobs}
     if named and (lost := [job for job in jobs if reasons[job.id]]):
         raise DarkroomError(f"job {lost[0].id} ({lost[0].relative}) cannot run again: {reasons[lost[0].id]}")
     return [job for job in jobs if reasons[job.id] is None]

@@ -67,7 +67,7 @@ def _obstacle(config: Config, job: Job, members: Sequence[Member]) -> str | None
         return OPEN
     if job.lacks is not None:
         return "groups are not whole, and make new jobs by themselves once they are"
-    if (reason := homeless(config.rules_by_name().get(job.rule), job, grouped=bool(members))) is not None:
+    if (reason := homeless(config.rules_by_name().get(job.rule), job, members)) is not None:
         return reason
     files = [(member.path, member.fingerprint) for member in members] or [(job.path, job.fingerprint)]
     for path, version in files:

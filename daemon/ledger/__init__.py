@@ -6,9 +6,11 @@ not. Every other transition may be lost with the power and is then simply made a
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,9 +25,11 @@ from daemon.ledger.values import (
     ASKED_AGAIN,
     BEFORE,
     NEXT,
+    PROMISED,
     Arrival,
     IllegalMoveError,
     Intent,
+    KnownRule,
     Measured,
     Move,
     OutputRecord,
@@ -38,6 +42,7 @@ __all__ = [
     "Arrival",
     "IllegalMoveError",
     "Intent",
+    "KnownRule",
     "Ledger",
     "Measured",
     "MeasuredPictures",
@@ -127,19 +132,16 @@ class Ledger(Questions):
         reason = "replaced by newer content before it was taken; a newer job has it"
         self._apply(db, [Move(job, State.SKIPPED, reason) for (job,) in rows])
 
-    def adopt(self, rules: Mapping[str, str], acting: Set[str], homeless: Homeless) -> dict[str, str]:
-        """Take over the rules in force, each with its identity; the new names, by the old, of those only renamed.
+    def adopt(self, rules: Mapping[str, KnownRule], homeless: Homeless) -> dict[str, str]:
+        """Take over the rules in force, by name; the new names, by the old, of those only renamed.
 
         Waiting jobs that have no home among them are skipped, and their files are new if a rule takes them again.
-        `acting`: those that delete or move their sources.
         """
         renamed = dict[str, str]()
 
         def take_over(db: sqlite3.Connection) -> None:
             renamed.clear()
-            found, moves = adopt(db, rules, acting, homeless)
-            renamed.update(found)
-            self._apply(db, moves)
+            renamed.update(adopt(db, rules, homeless, partial(self._leave, db)))
 
         self._write(take_over)
         return renamed
@@ -189,8 +191,8 @@ class Ledger(Questions):
         def record(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO publications VALUES (?,?,?,?,?,?,?,?)", rows)
             for move in (moves or {}).values():
-                values = (move.device, move.content, move.recipe, move.job)
-                db.execute("UPDATE jobs SET device = ?, content = ?, recipe = ? WHERE id = ?", values)
+                values = (move.device, move.content, move.recipe, PROMISED if move.source_due else 0, move.job)
+                db.execute("UPDATE jobs SET device = ?, content = ?, recipe = ?, source_due = ? WHERE id = ?", values)
                 _remember_results(db, move)
 
         self._write(record, durable=True)
@@ -258,6 +260,16 @@ class Ledger(Questions):
                 raise IllegalMoveError(_refusal(db, move))
             _remember_results(db, move)
             _remember(db, move.job, now, move.to, reason)
+
+    def _leave(self, db: sqlite3.Connection, jobs: Sequence[int], reason: str) -> None:
+        """One transition, waiting to skipped, of all these jobs at once: one by one, 100,000 take six seconds."""
+        values = {"now": self._clock(), "reason": _printable(reason), "jobs": json.dumps(jobs)}
+        db.execute(
+            "UPDATE jobs SET state = 'skipped', reason = :reason, updated = :now, not_before = 0, gone = 1, cancel = 0"
+            " WHERE state = 'waiting' AND id IN (SELECT value FROM json_each(:jobs))",
+            values,
+        )
+        db.execute("INSERT INTO history SELECT value, :now, 'skipped', :reason FROM json_each(:jobs)", values)
 
 
 def _refusal(db: sqlite3.Connection, move: Move) -> str:

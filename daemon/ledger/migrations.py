@@ -181,8 +181,14 @@ def m013_rules(connection: sqlite3.Connection) -> None:
 
 @migration
 def m014_asked_again(connection: sqlite3.Connection) -> None:
-    """Whether a user asked for a job that may be done already. Until now the reason told it, and the next one hid it."""
+    """Whether a user asked for a job that may be done already. Until now its reason told it, and the next hid that."""
     connection.execute("ALTER TABLE jobs ADD COLUMN asked_again INTEGER NOT NULL DEFAULT 0")
     connection.execute(
         "UPDATE jobs SET asked_again = 1 WHERE state = 'waiting' AND reason = 'asked for by the user: once more'"
     )
+
+
+@migration
+def m015_takes(connection: sqlite3.Connection) -> None:
+    """What each rule takes: the waiting jobs of one that still takes the same need not be looked through."""
+    connection.execute("ALTER TABLE rules ADD COLUMN takes TEXT NOT NULL DEFAULT ''")

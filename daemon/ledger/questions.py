@@ -9,7 +9,7 @@ from daemon.ledger import measurements, members
 from daemon.ledger.database import Database, chunks, path_of, text
 from daemon.ledger.jobs import COLUMNS, job_of
 from daemon.ledger.measurements import MeasuredPictures
-from daemon.ledger.values import Intent, Measured, OutputRecord
+from daemon.ledger.values import PROMISED, Intent, Measured, OutputRecord
 from daemon.model import EarlierResult, Fingerprint, Job, Member, State
 
 
@@ -88,6 +88,19 @@ class Questions:
     def source_due(self) -> list[Job]:
         """Done jobs whose source is still to be deleted or moved."""
         return [job_of(row) for row in self._read(f"SELECT {COLUMNS} FROM jobs WHERE source_due = 1", ())]
+
+    def source_promised(self, jobs: Sequence[int]) -> set[int]:
+        """Which of these jobs were to have their sources deleted or moved, when their publishing became certain."""
+        found = set[int]()
+        for chunk in chunks(jobs):
+            marks = ",".join("?" * len(chunk))
+            sql = f"SELECT id FROM jobs WHERE source_due = {PROMISED} AND id IN ({marks})"
+            found |= {row[0] for row in self._read(sql, tuple(chunk))}
+        return found
+
+    def rules_of(self, jobs: Sequence[Job]) -> dict[int, str]:
+        """The rule that each of these jobs belongs to now: it may have been renamed since they were claimed."""
+        return {each.id: each.rule for each in self.jobs(ids=[job.id for job in jobs])}
 
     def newest(self, jobs: Sequence[Job]) -> dict[int, int]:
         """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""

@@ -25,6 +25,10 @@ ASKED_AGAIN = "asked for by the user: once more"
 """The reason of a job that `darkroom retry` or `redo` put back."""
 
 
+PROMISED = 2
+"""`source_due` of a job whose publishing is certain and not recorded yet; 1 once it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What was measured on one picture: the steps (canonical) and their mean squared errors, on the scale 0..1."""
@@ -38,7 +42,8 @@ class Move:
     """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows.
 
     `gone`: the file was not there, so that it is new if it comes back. `repeats`: the job that had the same content,
-    and whose result still stands. `again`: it is to be done even if its last output stands. `record` is what is worth knowing of a finished task, as JSON.
+    and whose result still stands. `again`: it is to be done even if its last output stands. `record` is what is worth
+    knowing of a finished task, as JSON.
     """
 
     job: int
@@ -57,6 +62,18 @@ class Move:
     repeats: int | None = None
     only_from: tuple[State, ...] = ()
     again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRule:
+    """A rule as the ledger knows it: hashes of all that it is but its name, and of which files it `takes`.
+
+    `acts`: it deletes or moves its sources.
+    """
+
+    identity: str
+    takes: str
+    acts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
