@@ -109,7 +109,7 @@ class Publisher:
     def _end(self, group: Sequence[Encoded], moves: Sequence[Move]) -> None:
         for item, move in zip(group, moves, strict=True):
             self._ended(item.job, move)
-        receipts.remove(self._ledger, [(item.job, item.rule.output) for item in group])
+        receipts.remove(self._ledger, [item.job for item in group])
         self._remove_outdated(group, moves)
         self.sources.dispose()
 

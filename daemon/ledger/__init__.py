@@ -221,7 +221,11 @@ class Ledger(Questions):
         self._write(record)
 
     def record_receipt(self, path: str, job: int, fingerprint: Fingerprint) -> None:
-        """Remember a file darkroom wrote beside the outputs (an error receipt), so it is never taken as input."""
+        """Remember the note of a failure, so that it is never taken as input, and goes away when the job succeeds."""
+        self._write(lambda db: _record_outputs(db, [(path, job, fingerprint)], receipt=True))
+
+    def record_file(self, path: str, job: int, fingerprint: Fingerprint) -> None:
+        """Remember any other file that darkroom put somewhere, so that it is never taken as input."""
         self._write(lambda db: _record_outputs(db, [(path, job, fingerprint)]))
 
     def forget_output(self, path: str) -> None:
@@ -300,6 +304,8 @@ def _remember_results(db: sqlite3.Connection, move: Move) -> None:
         db.execute("INSERT OR REPLACE INTO records VALUES (?,?)", (move.job, move.record))
 
 
-def _record_outputs(db: sqlite3.Connection, rows: Sequence[tuple[str, int, Fingerprint]]) -> None:
-    values = [(text(path), job, *numbers(fingerprint)) for path, job, fingerprint in rows]
-    db.executemany("INSERT OR REPLACE INTO outputs VALUES (?,?,?,?,?)", values)
+def _record_outputs(
+    db: sqlite3.Connection, rows: Sequence[tuple[str, int, Fingerprint]], *, receipt: bool = False
+) -> None:
+    values = [(text(path), job, *numbers(fingerprint), receipt) for path, job, fingerprint in rows]
+    db.executemany("INSERT OR REPLACE INTO outputs VALUES (?,?,?,?,?,?)", values)

@@ -192,3 +192,14 @@ def m014_asked_again(connection: sqlite3.Connection) -> None:
 def m015_takes(connection: sqlite3.Connection) -> None:
     """What each rule takes: the waiting jobs of one that still takes the same need not be looked through."""
     connection.execute("ALTER TABLE rules ADD COLUMN takes TEXT NOT NULL DEFAULT ''")
+
+
+@migration
+def m016_receipts(connection: sqlite3.Connection) -> None:
+    """Which files are notes of failures, and of which job: where one lies says nothing, once `output` was edited."""
+    connection.execute("ALTER TABLE outputs ADD COLUMN receipt INTEGER NOT NULL DEFAULT 0")
+    connection.execute("CREATE INDEX receipts_by_job ON outputs (job) WHERE receipt = 1")
+    connection.execute(
+        "UPDATE outputs SET receipt = 1 WHERE CAST(substr(path, -10) AS TEXT) = '.error.txt'"
+        " AND EXISTS (SELECT 1 FROM history WHERE history.job = outputs.job AND state = 'failed')"
+    )

@@ -132,15 +132,19 @@ class Questions:
                 found[job.id] = EarlierResult(row[0], row[1], row[2], path_of(row[3]), Fingerprint(*row[4:7]))
         return found
 
-    def once_failed(self, jobs: Sequence[int]) -> set[int]:
-        """Which of these jobs, or of those that other versions of their files had under the same rule, ever failed."""
+    def receipts_of(self, jobs: Sequence[int]) -> dict[int, list[str]]:
+        """The notes of failures of these jobs, and of those that other versions of their files had under the same rule.
+
+        Wherever they lie; jobs without any are absent.
+        """
         sql = (
-            "SELECT DISTINCT j.id FROM jobs j JOIN jobs k ON k.rule = j.rule AND k.root = j.root"
-            " AND k.relative = j.relative JOIN history h ON h.job = k.id AND h.state = 'failed' WHERE j.id IN ({})"
+            "SELECT j.id, o.path FROM jobs j JOIN jobs k ON k.rule = j.rule AND k.root = j.root"
+            " AND k.relative = j.relative JOIN outputs o ON o.job = k.id AND o.receipt = 1 WHERE j.id IN ({})"
         )
-        found = set[int]()
+        found = dict[int, list[str]]()
         for chunk in chunks(jobs):
-            found |= {row[0] for row in self._read(sql.format(",".join("?" * len(chunk))), tuple(chunk))}
+            for job, path in self._read(sql.format(",".join("?" * len(chunk))), tuple(chunk)):
+                found.setdefault(job, []).append(path_of(path))
         return found
 
     def history(self, job: int) -> list[tuple[float, State, str]]:
