@@ -28,9 +28,16 @@ def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
         jobs = _ended_badly(named(ledger, ids)) if ids else ledger.jobs(State.FAILED, rule)
         jobs = _whole(jobs, named=bool(ids))
         jobs = _at_home(config, ledger, jobs, named=bool(ids))
-        ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in jobs])
+        put_back(ledger, jobs)
     print(ready_line(config, len(jobs)))
     return 0
+
+
+def put_back(ledger: Ledger, jobs: Sequence[Job]) -> None:
+    """Have jobs that ended done once more, even if their last output stands."""
+    ledger.advance(
+        [Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM, again=True) for job in jobs]
+    )
 
 
 def ready_line(config: Config, jobs: int) -> str:
@@ -106,7 +113,7 @@ def _whole(jobs: Sequence[Job], *, named: bool) -> list[Job]:
 def _at_home(config: Config, ledger: Ledger, jobs: Sequence[Job], *, named: bool) -> list[Job]:
     """The jobs that their rule, as it is now, takes; if another was asked for by name, that is an error."""
     rules, members = config.rules_by_name(), ledger.members([job.id for job in jobs])
-    reasons = {job.id: homeless(rules.get(job.rule), job, grouped=job.id in members) for job in jobs}
+    reasons = {job.id: homeless(rules.get(job.rule), job, members.get(job.id, ())) for job in jobs}
     if named and (lost := [job for job in jobs if reasons[job.id]]):
         raise DarkroomError(f"job {lost[0].id} ({lost[0].relative}) cannot run again: {reasons[lost[0].id]}")
     return [job for job in jobs if reasons[job.id] is None]

@@ -15,15 +15,16 @@ _KEYS = {"chain": "steps", "publishes": "output"}
 def changes(before: Config, after: Config, renamed: Mapping[str, str]) -> Iterator[str]:
     """A line for each rule, and each setting in force at once, that is not what it was. `renamed`: new names by old."""
     old, new = before.rules_by_name(), after.rules_by_name()
+    stayed = old.keys() & new.keys() - renamed.keys() - set(renamed.values())
     for name, rule in new.items():
-        if name in old and (keys := _changed(old[name], rule)):
+        if name in stayed and (keys := _changed(old[name], rule)):
             yield f"rule {name} changed: {', '.join(keys)}"
-        elif name not in old and name not in renamed.values():
+        elif name not in stayed and name not in renamed.values():
             yield f"rule {name} added"
     for name in old:
         if name in renamed:
             yield f"rule {name} is now called {renamed[name]}, and its jobs go with it"
-        elif name not in new:
+        elif name not in stayed:
             yield f"rule {name} removed"
     for key in ("settle", "rescan"):
         if getattr(before, key) != getattr(after, key):

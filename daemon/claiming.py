@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from daemon.ledger import ASKED_AGAIN, Ledger
+from daemon.ledger import Ledger
 from daemon.model import Job, Rule
 from daemon.rulebook import Rulebook
 from daemon.verdict import Blockades
@@ -43,7 +43,7 @@ class Claiming:
         rules = {name: rule for name, rule in self._rulebook.rules.items() if rule.is_task is self._task}
         recipes = {name: recipe for name, rule in rules.items() if (recipe := self._recipe_of(rule)) is not None}
         jobs = self._claim_from(list(recipes), time.time(), limit)
-        repeats = [job for job in jobs if rules[job.rule].keeps_source and job.reason != ASKED_AGAIN]
+        repeats = [job for job in jobs if rules[job.rule].keeps_source and not job.asked_again]
         earlier = self._ledger.earlier_results(repeats)
         return [Work(job, rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]
 

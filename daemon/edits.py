@@ -186,12 +186,13 @@ class Edits:
         self._adopt(fresh, lambda renamed: self._adopted(fresh, renamed))
 
     def _adopted(self, fresh: Config, renamed: Mapping[str, str]) -> None:
-        """It is in force. Called from the thread that did it; an edit that the next one overtook is never told of."""
+        """It is in force. Called from the thread that did it, once for every edit, in their order."""
         before, self._in_force, self.since = self._in_force, fresh, time.time()
         self._changes = list(changes(before, fresh, renamed))
         for line in self._changes:
             self._tell(f"config.yaml: {line}")
-        self._reloading(False)
+        if self._in_force is self._wanted:
+            self._reloading(False)
         self._reply()
 
 

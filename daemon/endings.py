@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -99,13 +100,16 @@ class Endings:
         rules = self._rulebook.rules
         # Asked of the ledger: the rule may have been renamed while the job was on its way.
         (now,) = self._ledger.jobs(ids=[job.id])
-        reason = homeless(rules.get(now.rule), now, grouped=bool(self._ledger.members([job.id])))
+        reason = homeless(rules.get(now.rule), now, self._ledger.members([job.id]).get(job.id, ()))
         return move if reason is None else replace(move, to=State.SKIPPED, reason=reason, not_before=0.0, gone=True)
 
     def ended(self, job: Job, move: Move) -> None:
-        """A job left, and the ledger has it: count and tell it."""
+        """A job left, and the ledger has it: count and tell it, under the name that its rule has now."""
         with self._count:
             self.in_flight -= 1
+        if self._rulebook.renamed:
+            with contextlib.suppress(BlockedError):  # only when stopping
+                job = replace(job, rule=self._ledger.rules_of([job])[job.id])
         if move.to is State.DONE and self._blockades.lift(job.rule):
             self._complain(f"{job.rule}: works again")
         elif move.to in (State.FAILED, State.SKIPPED):

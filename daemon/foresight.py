@@ -11,7 +11,7 @@ from daemon import findings, stages
 from daemon.budget import ByteBudget
 from daemon.codec import Header
 from daemon.errors import DarkroomError, PermanentError, SourceGone
-from daemon.ledger import ASKED_AGAIN, Ledger, Move
+from daemon.ledger import Ledger, Move
 from daemon.model import Conditions, Config, EarlierResult, Job, Member, Rule, SourceAction, State
 from daemon.naming import fields_of
 from daemon.placement import Encoded, Part, Placement, Taken, status_of
@@ -96,7 +96,7 @@ class Foresight:
 
     def _earlier(self, rule: Rule, job: Job) -> EarlierResult | None:
         """The result that the same content would repeat."""
-        if not rule.keeps_source or job.reason == ASKED_AGAIN:
+        if not rule.keeps_source or job.asked_again:
             return None
         return self._ledger.earlier_results([job]).get(job.id)
 

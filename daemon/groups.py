@@ -79,6 +79,21 @@ def compose(inputs: Sequence[Input], place: Place, found: Mapping[str, Sequence[
     return Group(place, members, missing, trouble)
 
 
+def is_made_of(inputs: Sequence[Input], name: str, members: Sequence[Member], root: str, lacks: str | None) -> bool:
+    """Whether these inputs make the group of that `name` of its files, and it lacks then what it was said to lack."""
+    place, found = Place.named(name), dict[str, list[Member]]()
+    for member in members:
+        found.setdefault(member.role, []).append(member)
+        if member.fixed:
+            mine = any((each.role, str(each.fixed)) == (member.role, member.path) for each in inputs)
+        else:
+            places = places_of(inputs, member.path.removeprefix(f"{root}/"))
+            mine = (member.role, place) in [(each.role, where) for each, where in places]
+        if not mine:
+            return False
+    return compose(inputs, place, found, root).lacks == lacks
+
+
 def _troubles(inputs: Sequence[Input], place: Place, found: Mapping[str, Sequence[Member]], root: str) -> Iterator[str]:
     for role, members in found.items():
         names = sorted(member.path.removeprefix(f"{root}/") for member in members)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from daemon.adoption import Adopted, Adoption, adopt_in_ledger
 from daemon.errors import BlockedError
 from daemon.grouping import Grouping
 from daemon.ledger import Arrival, Ledger, Move
 from daemon.meters import NO_METERS, Meters, Stage
 from daemon.model import Config, Job, Rule, State
 from daemon.report.values import REPORT_FILES
-from daemon.rulebook import Rulebook, homeless, identity_of
+from daemon.rulebook import Rulebook
 from daemon.scan import CHUNK, events_arrive, look, scan
 from daemon.settle import Settler, Sighting
 from daemon.threads import beat
@@ -45,10 +46,9 @@ class Intake:
         self._arrived = arrived
         self._ended = ended
         self._wake = threading.Event()
-        self._lock = threading.Lock()
+        self._adoption = Adoption(rulebook, ledger, self._follow_rules)
         self.hints = Hints(self._wake.set)
         self._settler = Settler(self._config.settle)
-        self._next: tuple[Config, Callable[[Mapping[str, str]], None]] | None = None
         self._unread: dict[str, str] = {}
         self._settled = False
         self._rules: dict[str, list[Rule]] = {}
@@ -103,45 +103,26 @@ class Intake:
         """End the current wait at once."""
         self._wake.set()
 
-    def adopt(self, config: Config, adopted: Callable[[Mapping[str, str]], None]) -> None:
-        """Have the thread put this configuration in force: in the ledger, the rulebook, here. Then `adopted` is called
-        with the new names, by the old, of rules that were only renamed.
+    def adopt(self, config: Config, adopted: Adopted) -> None:
+        """Have the thread put this configuration in force: in the ledger, the rulebook, here. Then `adopted` is called.
 
         Here, since nothing may be entered under the old rules once the ledger goes by the new ones.
         """
-        with self._lock:
-            self._next = config, adopted
+        self._adoption.ask(config, adopted)
         self._wake.set()
 
-    def _adopt(self) -> None:
-        if (following := self._next) is None:
-            return
-        config, adopted = following
-        renamed = self.adopt_in_ledger(config)  # before the rulebook: a job that lost its home must not be claimed
-        self._rulebook.replace(config)
-        self._settler.quiet = config.settle
-        self._settler.forget_folders(_by_root(config.rules))
+    def _follow_rules(self) -> None:
+        """The rulebook was replaced."""
+        self._settler.quiet = self._config.settle
+        self._settler.forget_folders(_by_root(self._config.rules))
         self._groups = self._read_rules()
         self._watcher.follow(self._recursive.items(), self._groups.roots)
         if self._supervise_due:
             self._supervise_due = time.monotonic()  # arms what is new at once, and marks it for a scan
-        with self._lock:
-            if self._next is following:
-                self._next = None
-        adopted(renamed)
-
-    def adopt_in_ledger(self, config: Config) -> dict[str, str]:
-        """Have the ledger's jobs belong to these rules; new names, by the old, of those only renamed."""
-        rules = config.rules_by_name()
-        identities = {name: identity_of(rule) for name, rule in rules.items()}
-        acting = {name for name, rule in rules.items() if not rule.keeps_source}
-        return self._ledger.adopt(
-            identities, acting, lambda job, grouped: homeless(rules.get(job.rule), job, grouped=grouped)
-        )
 
     def step(self) -> None:
         """One round: follow the hints, make the scans that are due, take what has settled."""
-        self._adopt()
+        self._adoption.take_place()
         now = time.monotonic()
         if self._supervise_due and now >= self._supervise_due:
             self._supervise(now)
@@ -183,7 +164,7 @@ class Intake:
         self._watcher.arm()
         self._scan_soon(self._groups.changed_fixed())
         if self._orphans():
-            self.adopt_in_ledger(self._config)
+            adopt_in_ledger(self._ledger, self._config)
 
     def _orphans(self) -> bool:
         """Whether jobs wait for rules that are gone: put back while the rules were replaced, or retried since."""
@@ -213,7 +194,7 @@ class Intake:
         try:
             for found in scan(root, recursive=self._recursive[root], complain=self._complain):
                 self._consider(root, found)
-                self._adopt()  # a huge folder must not keep an edit waiting
+                self._adoption.take_place()  # a huge folder must not keep an edit waiting
                 if root not in self._rules:
                     return
             self._groups.touch_waiting(root)

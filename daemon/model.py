@@ -242,7 +242,8 @@ class Job:
     """One picture, or one group, under one rule. `path` is absolute; `relative` is below the watched folder `root`.
 
     A group has its name there, `{dir}/{key}`, and its fingerprint is of all its files together. `lacks` says what keeps
-    it from being whole; None: nothing. `gone`: its file is new if it is seen again.
+    it from being whole; None: nothing. `gone`: its file is new if it is seen again. `asked_again`: a user wants it done
+    although its last output may stand.
     Times are seconds since the epoch; `attempts` counts the runs that ended in an error which may pass.
     """
 
@@ -261,6 +262,7 @@ class Job:
     updated: float = 0.0
     lacks: str | None = None
     gone: bool = False
+    asked_again: bool = False
 
     @property
     def path(self) -> str:

@@ -125,8 +125,8 @@ class Placement:
         return record.fingerprint == fingerprint_of(status)
 
     def _same_rule(self, rule: str, job: Job) -> bool:
-        """The ledger is asked too: the rule may have been renamed while the job was on its way."""
-        return rule == job.rule or (self._rulebook.edited and rule == self._ledger.jobs(ids=[job.id])[0].rule)
+        """The ledger is asked where the rule may have been renamed while the job was on its way."""
+        return rule == (self._ledger.rules_of([job])[job.id] if self._rulebook.renamed else job.rule)
 
     def _sources(self, item: Encoded) -> list[str]:
         """The files that a result was made of."""

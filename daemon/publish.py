@@ -82,7 +82,8 @@ class Publisher:
 
     def record(self, renamed: Sequence[_Placed]) -> None:
         """Mark published jobs done, then deal with their sources. Everything here may safely be done twice."""
-        moves = [replace(self._done(item.encoded), output=item.intents[0].target) for item in renamed]
+        done = self._done([item.encoded for item in renamed])
+        moves = [replace(move, output=item.intents[0].target) for move, item in zip(done, renamed, strict=True)]
         recorded = list[tuple[Intent, Move | None]]()
         for item, move in zip(renamed, moves, strict=True):
             recorded += [(intent, None if intent.part else move) for intent in item.intents]
@@ -91,21 +92,24 @@ class Publisher:
 
     def _report(self, group: Sequence[Encoded]) -> None:
         """Results without files: done as soon as the ledger has their numbers, durably if a source is to go."""
-        moves = [self._done(item) for item in group]
+        moves = self._done(group)
         if moves:
             self._ledger.advance(moves, durable=any(move.source_due for move in moves))
             self._end(group, moves)
 
-    def _done(self, item: Encoded) -> Move:
-        """The move of a result. Its source is due only if the rule in force, too, deletes or moves sources."""
-        rule = self._rulebook.rules.get(item.job.rule)
-        keeps = self._rulebook.edited and (rule is None or rule.keeps_source)
-        return replace(item.done, source_due=False) if keeps else item.done
+    def _done(self, group: Sequence[Encoded]) -> list[Move]:
+        """The moves of results. A source is due only if the rule in force, too, deletes or moves sources."""
+        if not self._rulebook.edited:
+            return [item.done for item in group]
+        names = self._ledger.rules_of([item.job for item in group])
+        rules = self._rulebook.rules
+        acting = {job for job, name in names.items() if name in rules and not rules[name].keeps_source}
+        return [replace(each.done, source_due=each.done.source_due and each.job.id in acting) for each in group]
 
     def _end(self, group: Sequence[Encoded], moves: Sequence[Move]) -> None:
         for item, move in zip(group, moves, strict=True):
             self._ended(item.job, move)
-        receipts.remove(self._ledger, [(item.job, item.rule.output) for item in group])
+        receipts.remove(self._ledger, [item.job for item in group])
         self._remove_outdated(group, moves)
         self.sources.dispose()
 
@@ -193,17 +197,19 @@ class Publisher:
     # -- after a kill --------------------------------------------------------------------------------------------
 
     def recover(self) -> tuple[int, int]:
-        """Finish what a killed run began: (renames finished, jobs handed back to run again). Call before any claim."""
+        """Finish what a killed run began: (renames finished, jobs handed back to run again). Call before any claim.
+
+        By what the ledger says alone, since the rules may be others by now. Sources wait until it knows those.
+        """
         intents = self._ledger.intents()
-        jobs = {job.id: job for job in self._ledger.jobs(ids=[intent.job for intent in intents])}
         finished = self._finish_all(intents)
         sync_folders({str(Path(intent.target).parent) for intent in finished})
-        moves = [None if intent.part else self._recovered(intent, jobs[intent.job]) for intent in finished]
+        due = self._ledger.source_promised([intent.job for intent in finished])
+        moves = [None if intent.part else _recovered(intent, intent.job in due) for intent in finished]
         self._ledger.complete(list(zip(finished, moves, strict=True)))
         stopped = self._ledger.jobs(state=State.RUNNING)
         reason = "handed back: darkroom ended while it ran"
         self._ledger.advance([Move(job.id, State.WAITING, reason) for job in reversed(stopped)])
-        self.sources.dispose()
         return len(finished), len(stopped)
 
     def _finish_all(self, intents: Sequence[Intent]) -> list[Intent]:
@@ -232,10 +238,9 @@ class Publisher:
         status = status_of(intent.target)
         return status is not None and fingerprint_of(status) == intent.fingerprint
 
-    def _recovered(self, intent: Intent, job: Job) -> Move:
-        rule = self._rulebook.rules.get(job.rule)
-        due = rule is not None and not rule.keeps_source
-        return Move(job.id, State.DONE, "published; recorded after a restart", output=intent.target, source_due=due)
+
+def _recovered(intent: Intent, due: bool) -> Move:
+    return Move(intent.job, State.DONE, "published; recorded after a restart", output=intent.target, source_due=due)
 
 
 def _same_file(one: str, other: str) -> bool:

@@ -18,7 +18,7 @@ from daemon.tidying import remove_ours
 def receipt_path(job: Job, output: Template) -> str:
     """Where the receipt of a job lies: where its output would be, under the source's own name.
 
-    A failed picture has no size, so `{width}` and `{height}` are 0 here, also when the receipt is to be removed.
+    A failed picture has no size, so `{width}` and `{height}` are 0 here.
     """
     try:
         folder = os.path.dirname(output.render(fields_of(job)))
@@ -35,15 +35,15 @@ def write(ledger: Ledger, job: Job, output: Template, error: DarkroomError, comp
             complain(f"{path}: exists and is not darkroom's, so the failure of {job.path} is told only in the ledger")
             return
         ledger.record_receipt(path, job.id, write_whole(path, job.id, _text(job, error)))
+        remove(ledger, [job], but=path)  # of an earlier try, before `output` was edited
     except DarkroomError as trouble:
         complain(str(trouble))
 
 
-def remove(ledger: Ledger, succeeded: Sequence[tuple[Job, Template]]) -> None:
-    """Take away the receipts of jobs that have now succeeded, if darkroom wrote them and nobody changed them."""
-    failed = ledger.once_failed([job.id for job, _ in succeeded])
-    sources = {receipt_path(job, output): job.path for job, output in succeeded if job.id in failed}
-    remove_ours(ledger, sources)
+def remove(ledger: Ledger, jobs: Sequence[Job], *, but: str | None = None) -> None:
+    """Take away the receipts of jobs that have now succeeded, wherever they lie, if nobody changed them."""
+    receipts = ledger.receipts_of([job.id for job in jobs])
+    remove_ours(ledger, {path: job.path for job in jobs for path in receipts.get(job.id, ()) if path != but})
 
 
 def _text(job: Job, error: DarkroomError) -> bytes:

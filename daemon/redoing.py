@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from daemon.answers import check_rule
-from daemon.asking import AGAIN_FROM, named, opened, ready_line
+from daemon.asking import named, opened, put_back, ready_line
 from daemon.control import NoAnswerError, ask
 from daemon.edits import ANSWER_WITHIN
 from daemon.errors import ConfigError, DarkroomError
-from daemon.ledger import ASKED_AGAIN, Arrival, Ledger, Move
+from daemon.ledger import ASKED_AGAIN, Arrival, Ledger
 from daemon.model import Config, Job, Member, State
 from daemon.rulebook import homeless
 from daemon.scan import look
@@ -67,7 +67,7 @@ def _obstacle(config: Config, job: Job, members: Sequence[Member]) -> str | None
         return OPEN
     if job.lacks is not None:
         return "groups are not whole, and make new jobs by themselves once they are"
-    if (reason := homeless(config.rules_by_name().get(job.rule), job, grouped=bool(members))) is not None:
+    if (reason := homeless(config.rules_by_name().get(job.rule), job, members)) is not None:
         return reason
     files = [(member.path, member.fingerprint) for member in members] or [(job.path, job.fingerprint)]
     for path, version in files:
@@ -82,10 +82,9 @@ def _enter(ledger: Ledger, jobs: Sequence[Job], members: dict[int, tuple[Member,
     """What is done gets a new job: its own says what became of it. What failed or was skipped goes on with its own."""
     done = [job for job in jobs if job.state is State.DONE]
     others = [job for job in jobs if job.state is not State.DONE]
-    ledger.advance([Move(job.id, State.WAITING, ASKED_AGAIN, attempts=0, only_from=AGAIN_FROM) for job in others])
-    ledger.add(
-        [
-            Arrival(job.rule, job.root, job.relative, job.fingerprint, ASKED_AGAIN, members.get(job.id, ()))
-            for job in reversed(done)
-        ]
-    )
+    put_back(ledger, others)
+    ledger.add([_anew(job, members.get(job.id, ())) for job in reversed(done)])
+
+
+def _anew(job: Job, members: tuple[Member, ...]) -> Arrival:
+    return Arrival(job.rule, job.root, job.relative, job.fingerprint, ASKED_AGAIN, members, again=True)

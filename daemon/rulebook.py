@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
-from daemon.model import Config, Job, Rule
-from kernels.chain import canonical
+from daemon.groups import is_made_of
+from daemon.ledger.adopting import no_rule
+from daemon.model import Config, Member, Rule
 
 AT_START = ("state_dir", "runtime", "tasks", "metrics")
 """Keys of config.yaml that a running daemon keeps as they were at its start."""
+
+INPUTS_CHANGED = "the rule's inputs were changed; its files make a new job"
 
 
 class Rulebook:
@@ -22,6 +24,8 @@ class Rulebook:
         self._now = config, MappingProxyType(config.rules_by_name())
         self.edited = False
         """Whether other rules were in force before: then a job in flight may be of one of those."""
+        self.renamed = False
+        """Whether a rule was renamed: then a job in flight may carry a name that is no rule's, or another rule's."""
 
     @property
     def config(self) -> Config:
@@ -37,29 +41,37 @@ class Rulebook:
         """What of a new configuration can be in force now: all but AT_START."""
         return replace(config, **{key: getattr(self.config, key) for key in AT_START})
 
-    def replace(self, config: Config) -> None:
-        """Put a configuration in force."""
+    def replace(self, config: Config, *, renamed: bool = False) -> None:
+        """Put a configuration in force; `renamed`: it has rules that had other names."""
+        self.renamed |= renamed
         self.edited = True
         self._now = config, MappingProxyType(config.rules_by_name())
 
 
-def identity_of(rule: Rule) -> str:
-    """All that a rule is, but its name: two that agree in it are one rule under two names."""
-    told = f"{canonical(rule.chain)} {replace(rule, name='', chain=())!r}"
-    return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()
+class Entered(Protocol):
+    """Of a job, where it came from, and what it waits for."""
+
+    @property
+    def rule(self) -> str: ...
+    @property
+    def root(self) -> str: ...
+    @property
+    def relative(self) -> str: ...
+    @property
+    def lacks(self) -> str | None: ...
 
 
-def homeless(rule: Rule | None, job: Job, *, grouped: bool) -> str | None:
-    """Why a waiting job cannot be worked on under what its rule is now; None: it can. `grouped`: it has several files.
-
-    A group is held against its rule's patterns where it is put together (see grouping.py), and only its folder here.
-    """
+def homeless(rule: Rule | None, job: Entered, members: Sequence[Member]) -> str | None:
+    """Why a waiting job cannot be worked on under what its rule is now; None: it can. `members` are a group's files."""
     if rule is None:
-        return f"config.yaml has no rule {job.rule} any more"
-    if Path(job.root) not in rule.watch:
+        return no_rule(job.rule)
+    if job.root not in map(str, rule.watch):
         return f"the rule no longer watches {job.root}"
-    if bool(rule.inputs) != grouped:
-        return "the rule's inputs were changed; its files make a new job"
-    if not grouped and not rule.takes(job.relative):
+    if bool(rule.inputs) != bool(members):
+        return INPUTS_CHANGED
+    own = [member.path.removeprefix(f"{job.root}/") for member in members if not member.fixed]
+    if not all(map(rule.takes, own or [job.relative])):
         return "the rule no longer takes it: match or recursive was changed"
+    if members and not is_made_of(rule.inputs, job.relative, members, job.root, job.lacks):
+        return INPUTS_CHANGED
     return None

@@ -13,6 +13,7 @@ from dataclasses import replace
 from types import FrameType
 
 from daemon import folders, partners
+from daemon.adoption import adopt_in_ledger
 from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
 from daemon.announcement import announcement
 from daemon.assembly import Assembly
@@ -116,8 +117,9 @@ class Service:
         folders.prepare(self._config.rules, self._complain)
         self._signs.starting("finishing what was open")
         finished, handed_back = stages.pipeline.publisher.recover()
-        for old, new in stages.intake.adopt_in_ledger(self._config).items():
+        for old, new in adopt_in_ledger(stages.ledger, self._config).items():
             self._tell(f"rule {old} is now called {new}, and its jobs go with it")
+        stages.pipeline.publisher.sources.dispose()
         if finished or handed_back:
             self._tell(f"after the last end: {finished} outputs recorded, {handed_back} jobs taken up again")
         self._signs.starting("loading the graphs")

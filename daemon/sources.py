@@ -125,7 +125,7 @@ def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> None:
         target = numbered(wanted, number)
         if os.path.lexists(target) and not Path(target).samefile(file.path):
             continue
-        ledger.record_receipt(target, job.id, file.fingerprint)
+        ledger.record_file(target, job.id, file.fingerprint)
         try:
             _move_to(ledger, job, file.path, target)
             break
@@ -152,7 +152,7 @@ def _copy_across(ledger: Ledger, job: Job, path: str, target: str) -> None:
     try:
         shutil.copy2(path, temporary)
         sync_file(temporary)
-        ledger.record_receipt(target, job.id, fingerprint_of(Path(temporary).stat()))
+        ledger.record_file(target, job.id, fingerprint_of(Path(temporary).stat()))
         put_in_place(temporary, target, exclusive=True)
     except OSError:
         discard(temporary)

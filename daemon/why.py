@@ -31,7 +31,7 @@ def why(config: Config, full: str, live: Live) -> tuple[bool, list[str]]:
         with closing(ledger):
             if told := _known(config, ledger, full, places, live):
                 return True, told
-    return False, [f"{full}: darkroom has no job for it.", *_unknown(config, path, full, places)]
+    return False, [f"{full}: darkroom has no job for it.", *_unknown(config, full, places)]
 
 
 def _places(config: Config, full: str) -> list[tuple[Rule, str, str]]:
@@ -123,16 +123,17 @@ def _changed_since(path: str, version: Fingerprint) -> list[str]:
     return [] if same else [f"  {path} has changed since: a new job takes the new content once it is still"]
 
 
-def _meant(config: Config, path: Path) -> list[str]:
+def _meant(config: Config, full: str) -> list[str]:
     """Files of that name in watched folders: who asks for `cat.jpg` may stand elsewhere."""
     folders = dict.fromkeys(folder for rule in config.rules for folder in rule.watch)
-    there = [found for folder in folders if not path.is_absolute() and (found := folder / path).is_file()]
-    return [f"  Did you mean {found}?" for found in there]
+    parts = Path(full).parts[1:]
+    places = [folder.joinpath(*parts[start:]) for folder in folders for start in range(len(parts))]
+    return [f"  Did you mean {place}?" for place in places if os.path.isfile(place)]
 
 
-def _unknown(config: Config, path: Path, full: str, places: list[tuple[Rule, str, str]]) -> list[str]:
+def _unknown(config: Config, full: str, places: list[tuple[Rule, str, str]]) -> list[str]:
     if not os.path.lexists(full):
-        return ["  There is no such file.", *_meant(config, path)]
+        return ["  There is no such file.", *_meant(config, full)]
     if fixed := [(rule, each.role) for rule in config.rules for each in rule.inputs if str(each.fixed) == full]:
         return [
             f"  It is the {role} of every group of rule {rule.name}, which has made none yet." for rule, role in fixed

@@ -6,9 +6,11 @@ not. Every other transition may be lost with the power and is then simply made a
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,9 +26,11 @@ from daemon.ledger.values import (
     ASKED_AGAIN,
     BEFORE,
     NEXT,
+    PROMISED,
     Arrival,
     IllegalMoveError,
     Intent,
+    KnownRule,
     Measured,
     Move,
     OutputRecord,
@@ -39,6 +43,7 @@ __all__ = [
     "Arrival",
     "IllegalMoveError",
     "Intent",
+    "KnownRule",
     "Ledger",
     "Measured",
     "MeasuredPictures",
@@ -90,19 +95,21 @@ class Ledger(Questions):
                 if (job := members.waits_for_files(db, new)) is not None:
                     ids.append(self._renew(db, job, new))
                 else:
+                    again = new.again or _asked_again(db, new)
                     self._supersede(db, new)
-                    ids.append(self._enter(db, new))
+                    ids.append(self._enter(db, new, again))
 
         self._write(enter)
         return ids
 
-    def _enter(self, db: sqlite3.Connection, new: Arrival) -> int:
+    def _enter(self, db: sqlite3.Connection, new: Arrival, again: bool) -> int:
         now, reason, lacks = self._clock(), _printable(new.reason), new.lacks and _printable(new.lacks)
         key = (new.rule, text(new.root), text(new.relative), *numbers(new.fingerprint))
         cursor = db.execute(
-            "INSERT INTO jobs (rule, root, relative, size, mtime_ns, inode, state, reason, created, updated, lacks)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            (*key, State.WAITING.value, reason, now, now, lacks),
+            "INSERT INTO jobs"
+            " (rule, root, relative, size, mtime_ns, inode, state, reason, created, updated, lacks, asked_again)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            (*key, State.WAITING.value, reason, now, now, lacks, again),
         )
         assert cursor.lastrowid is not None
         members.remember(db, cursor.lastrowid, new.members)
@@ -128,19 +135,16 @@ class Ledger(Questions):
         reason = "replaced by newer content before it was taken; a newer job has it"
         self._apply(db, [Move(job, State.SKIPPED, reason) for (job,) in rows])
 
-    def adopt(self, rules: Mapping[str, str], acting: Set[str], homeless: Homeless) -> dict[str, str]:
-        """Take over the rules in force, each with its identity; the new names, by the old, of those only renamed.
+    def adopt(self, rules: Mapping[str, KnownRule], homeless: Homeless) -> dict[str, str]:
+        """Take over the rules in force, by name; the new names, by the old, of those only renamed.
 
         Waiting jobs that have no home among them are skipped, and their files are new if a rule takes them again.
-        `acting`: those that delete or move their sources.
         """
         renamed = dict[str, str]()
 
         def take_over(db: sqlite3.Connection) -> None:
             renamed.clear()
-            found, moves = adopt(db, rules, acting, homeless)
-            renamed.update(found)
-            self._apply(db, moves)
+            renamed.update(adopt(db, rules, homeless, partial(self._leave, db)))
 
         self._write(take_over)
         return renamed
@@ -190,8 +194,8 @@ class Ledger(Questions):
         def record(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO publications VALUES (?,?,?,?,?,?,?,?)", rows)
             for move in (moves or {}).values():
-                values = (move.device, move.content, move.recipe, move.job)
-                db.execute("UPDATE jobs SET device = ?, content = ?, recipe = ? WHERE id = ?", values)
+                values = (move.device, move.content, move.recipe, PROMISED if move.source_due else 0, move.job)
+                db.execute("UPDATE jobs SET device = ?, content = ?, recipe = ?, source_due = ? WHERE id = ?", values)
                 _remember_results(db, move)
 
         self._write(record, durable=True)
@@ -220,7 +224,11 @@ class Ledger(Questions):
         self._write(record)
 
     def record_receipt(self, path: str, job: int, fingerprint: Fingerprint) -> None:
-        """Remember a file darkroom wrote beside the outputs (an error receipt), so it is never taken as input."""
+        """Remember the note of a failure, so that it is never taken as input, and goes away when the job succeeds."""
+        self._write(lambda db: _record_outputs(db, [(path, job, fingerprint)], receipt=True))
+
+    def record_file(self, path: str, job: int, fingerprint: Fingerprint) -> None:
+        """Remember any other file that darkroom put somewhere, so that it is never taken as input."""
         self._write(lambda db: _record_outputs(db, [(path, job, fingerprint)]))
 
     def forget_output(self, path: str) -> None:
@@ -250,16 +258,19 @@ class Ledger(Questions):
         now = self._clock()
         for move in moves:
             before, reason = move.only_from or BEFORE[move.to], _printable(move.reason)
+            # An end has answered the wish; but not one for want of the file, which is a new job if it is seen again.
+            stays = move.to in (State.WAITING, State.RUNNING) or move.gone
             cursor = db.execute(
                 "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?, gone = ?,"
                 " attempts = coalesce(?, attempts), output = coalesce(?, output), device = coalesce(?, device),"
-                " content = coalesce(?, content), recipe = coalesce(?, recipe), repeats = ?, cancel = 0"
+                " content = coalesce(?, content), recipe = coalesce(?, recipe), repeats = ?, cancel = 0,"
+                " asked_again = (asked_again AND ?) OR ?"
                 f" WHERE id = ? AND state IN ({','.join('?' * len(before))})",
                 (
                     *(move.to.value, reason, now, move.not_before, move.source_due, move.gone),
                     move.attempts,
                     *(None if move.output is None else text(move.output), move.device, move.content, move.recipe),
-                    move.repeats,
+                    *(move.repeats, stays, move.again),
                     *(move.job, *before),
                 ),
             )
@@ -268,10 +279,27 @@ class Ledger(Questions):
             _remember_results(db, move)
             _remember(db, move.job, now, move.to, reason)
 
+    def _leave(self, db: sqlite3.Connection, jobs: Sequence[int], reason: str) -> None:
+        """One transition, waiting to skipped, of all these jobs at once: one by one, 100,000 take six seconds."""
+        values = {"now": self._clock(), "reason": _printable(reason), "jobs": json.dumps(jobs)}
+        db.execute(
+            "UPDATE jobs SET state = 'skipped', reason = :reason, updated = :now, not_before = 0, gone = 1, cancel = 0"
+            " WHERE state = 'waiting' AND id IN (SELECT value FROM json_each(:jobs))",
+            values,
+        )
+        db.execute("INSERT INTO history SELECT value, :now, 'skipped', :reason FROM json_each(:jobs)", values)
+
 
 def _refusal(db: sqlite3.Connection, move: Move) -> str:
     row = db.execute("SELECT state FROM jobs WHERE id = ?", (move.job,)).fetchone()
     return f"job {move.job} cannot become {move.to.value}: " + (f"it is {row[0]}" if row else "there is no such job")
+
+
+def _asked_again(db: sqlite3.Connection, new: Arrival) -> bool:
+    """Whether the job before this one, of the same file, was asked for and has not come to its end."""
+    sql = "SELECT asked_again FROM jobs WHERE rule = ? AND root = ? AND relative = ? ORDER BY id DESC LIMIT 1"
+    row = db.execute(sql, (new.rule, text(new.root), text(new.relative))).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _printable(reason: str) -> str:
@@ -290,6 +318,8 @@ def _remember_results(db: sqlite3.Connection, move: Move) -> None:
         db.execute("INSERT OR REPLACE INTO records VALUES (?,?)", (move.job, move.record))
 
 
-def _record_outputs(db: sqlite3.Connection, rows: Sequence[tuple[str, int, Fingerprint]]) -> None:
-    values = [(text(path), job, *numbers(fingerprint)) for path, job, fingerprint in rows]
-    db.executemany("INSERT OR REPLACE INTO outputs VALUES (?,?,?,?,?)", values)
+def _record_outputs(
+    db: sqlite3.Connection, rows: Sequence[tuple[str, int, Fingerprint]], *, receipt: bool = False
+) -> None:
+    values = [(text(path), job, *numbers(fingerprint), receipt) for path, job, fingerprint in rows]
+    db.executemany("INSERT OR REPLACE INTO outputs VALUES (?,?,?,?,?,?)", values)

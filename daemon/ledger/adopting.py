@@ -1,77 +1,127 @@
-"""The rules that the ledger's jobs belong to: what becomes of the jobs when config.yaml is edited."""
+"""The rules that the ledger's jobs belong to: what becomes of the jobs when config.yaml is edited.
+
+A backlog may have a hundred thousand jobs, and an edit is to be in force at once: whole rules are moved by single
+statements, and jobs are looked at one by one only where what their rule takes was changed.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Mapping, Set
-from typing import TypeAlias
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, NamedTuple, TypeAlias
 
-from daemon.ledger.jobs import COLUMNS, job_of
-from daemon.ledger.values import Move
-from daemon.model import Job, State
-
-Homeless: TypeAlias = Callable[[Job, bool], str | None]
-"""Why a waiting job is not to be worked on any more, or None; the second argument tells whether it is a group."""
+from daemon.ledger.database import path_of
+from daemon.ledger.members import INCOMPLETE, WHOLE
+from daemon.ledger.values import PROMISED, KnownRule
+from daemon.model import Fingerprint, Member
 
 
-def adopt(
-    db: sqlite3.Connection, rules: Mapping[str, str], acting: Set[str], homeless: Homeless
-) -> tuple[dict[str, str], list[Move]]:
-    """Take over the rules in force: (old names by new ones that go on, moves of the waiting jobs that have no home).
+class Waiting(NamedTuple):
+    """A job that waits, as far as it takes to tell whether its rule still takes it."""
 
-    `rules` has each rule's identity: all that it is but its name. One that is gone, and one that came with the same
-    identity, are the same rule under another name, and its jobs go with it; where there are several of either, nobody
-    can tell which, and they are different rules. Those `acting` delete or move their sources: what is due to others,
-    or was due to another rule of that name, stays where it is for good.
+    id: int
+    rule: str
+    root: str
+    relative: str
+    lacks: str | None
+
+
+Homeless: TypeAlias = Callable[[Waiting, Sequence[Member]], str | None]
+"""Why a waiting job is not to be worked on any more, or None; its files, if it is a group."""
+Leave: TypeAlias = Callable[[Sequence[int], str], None]
+"""Skip these jobs, which wait, for a reason; if their files are seen again, they are new."""
+
+
+def no_rule(name: str) -> str:
+    """Why a job of a rule that is gone is not worked on."""
+    return f"config.yaml has no rule {name} any more"
+
+
+def adopt(db: sqlite3.Connection, rules: Mapping[str, KnownRule], homeless: Homeless, leave: Leave) -> dict[str, str]:
+    """Take over the rules in force; old names by new ones, of those that go on under another.
+
+    One that is gone and one that came with the same identity are the same rule, and its jobs go with it, also where
+    names are exchanged, or handed on from rule to rule. Where there are several of either, nobody can tell which, and
+    they are different rules. What is due to the source of a job stays where it is for good, unless its rule goes on
+    and still acts on sources.
     """
-    known = dict[str, str](db.execute("SELECT name, identity FROM rules").fetchall())
+    known = {row[0]: KnownRule(*row[1:]) for row in db.execute("SELECT name, identity, takes FROM rules")}
     renamed = _renamed(known, rules)
-    for old, new in renamed.items():
-        _rename(db, old, new)
-    same = {new for old, new in renamed.items()} | {name for name in rules if known.get(name) == rules[name]}
-    _release_sources(db, acting & (known.keys() | set(renamed.values())))
+    go_on = {name: name for name in known if name in rules and name not in renamed.values()} | renamed
+    _release_sources(db, {old for old, new in go_on.items() if rules[new].acts})
+    for name in _with_waiting(db) - go_on.keys():
+        if name not in rules or name in renamed.values():
+            leave([row[0] for row in _rows(db, "id", name)], no_rule(name))
+    _rename(db, renamed)
+    as_before = {new for old, new in go_on.items() if known[old].takes == rules[new].takes}
+    for name in _with_waiting(db) & (rules.keys() - as_before):
+        _look_through(db, name, homeless, leave)
     db.execute("DELETE FROM rules")
-    db.executemany("INSERT INTO rules VALUES (?,?)", rules.items())
-    return renamed, _without_home(db, same, homeless)
+    db.executemany("INSERT INTO rules VALUES (?,?,?)", [(name, r.identity, r.takes) for name, r in rules.items()])
+    return renamed
 
 
-def _renamed(known: Mapping[str, str], rules: Mapping[str, str]) -> dict[str, str]:
-    gone = [name for name in known if name not in rules]
-    come = [name for name in rules if name not in known]
-    pairs = [(old, new) for old in gone for new in come if known[old] == rules[new]]
-    return {
-        old: new
-        for old, new in pairs
-        if [each for each, _ in pairs].count(old) == 1 and [each for _, each in pairs].count(new) == 1
-    }
+def _renamed(known: Mapping[str, KnownRule], rules: Mapping[str, KnownRule]) -> dict[str, str]:
+    """Each identity that went from just one name to just one other."""
+
+    def left(some: Mapping[str, KnownRule], others: Mapping[str, KnownRule]) -> dict[str, list[str]]:
+        found = defaultdict[str, list[str]](list)
+        for name, rule in some.items():
+            if name not in others or others[name].identity != rule.identity:
+                found[rule.identity].append(name)
+        return found
+
+    gone, come = left(known, rules), left(rules, known)
+    return {old[0]: come[each][0] for each, old in gone.items() if len(old) == 1 and len(come.get(each, ())) == 1}
 
 
-def _rename(db: sqlite3.Connection, old: str, new: str) -> None:
-    db.execute("UPDATE jobs SET rule = ? WHERE rule = ?", (new, old))
-    db.execute(
-        "INSERT INTO counts SELECT ?, state, jobs FROM counts WHERE rule = ?"
-        " ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
-        (new, old),
+def _rename(db: sqlite3.Connection, renamed: Mapping[str, str]) -> None:
+    """All at once: two rules may have exchanged their names."""
+    if not renamed:
+        return
+    cases, marks = " WHEN ? THEN ?" * len(renamed), ",".join("?" * len(renamed))
+    given = [*(name for pair in renamed.items() for name in pair), *renamed]
+    db.execute(f"UPDATE jobs SET rule = CASE rule{cases} END WHERE rule IN ({marks})", given)
+    counts = db.execute(f"SELECT rule, state, jobs FROM counts WHERE rule IN ({marks})", [*renamed]).fetchall()
+    db.execute(f"DELETE FROM counts WHERE rule IN ({marks})", [*renamed])
+    db.executemany(
+        "INSERT INTO counts VALUES (?,?,?) ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
+        [(renamed[rule], state, jobs) for rule, state, jobs in counts],
     )
-    db.execute("DELETE FROM counts WHERE rule = ?", (old,))
 
 
 def _release_sources(db: sqlite3.Connection, acting: Set[str]) -> None:
     marks = ",".join("?" * len(acting))
-    db.execute(f"UPDATE jobs SET source_due = 0 WHERE source_due = 1 AND rule NOT IN ({marks})", tuple(acting))
+    for due in ("source_due = 1", f"source_due = {PROMISED} AND id IN (SELECT job FROM publications)"):
+        db.execute(f"UPDATE jobs SET source_due = 0 WHERE {due} AND rule NOT IN ({marks})", tuple(acting))
 
 
-def _without_home(db: sqlite3.Connection, same: set[str], homeless: Homeless) -> list[Move]:
-    """Rules that are what they were are not looked through: a backlog may have a hundred thousand jobs."""
-    moves = list[Move]()
-    waiting = db.execute("SELECT DISTINCT rule FROM jobs WHERE state = 'waiting'").fetchall()
-    grouped = "EXISTS (SELECT 1 FROM members WHERE job = id)"
-    for (rule,) in waiting:
-        if rule in same:
-            continue
-        sql = f"SELECT {COLUMNS}, {grouped} FROM jobs WHERE state = 'waiting' AND rule = ?"
-        for row in db.execute(sql, (rule,)).fetchall():
-            job = job_of(row[:-1])
-            if (reason := homeless(job, bool(row[-1]))) is not None:
-                moves.append(Move(job.id, State.SKIPPED, reason, gone=True))
-    return moves
+def _with_waiting(db: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in db.execute("SELECT rule FROM counts WHERE state = 'waiting' AND jobs > 0")}
+
+
+def _rows(db: sqlite3.Connection, columns: str, rule: str) -> list[Any]:
+    """These columns of every job of a rule that waits, without a look at its other jobs."""
+    parts = [f"SELECT {columns} FROM {which} AND +rule = ?" for which in (WHOLE, INCOMPLETE)]
+    return [row for part in parts for row in db.execute(part, (rule,))]
+
+
+def _look_through(db: sqlite3.Connection, rule: str, homeless: Homeless, leave: Leave) -> None:
+    files, leaving = _members(db, rule), defaultdict[str, list[int]](list)
+    for number, root, relative, lacks in _rows(db, "id, root, relative, lacks", rule):
+        job = Waiting(number, rule, path_of(root), path_of(relative), lacks)
+        if (reason := homeless(job, files.get(number, ()))) is not None:
+            leaving[reason].append(number)
+    for reason, jobs in leaving.items():
+        leave(jobs, reason)
+
+
+def _members(db: sqlite3.Connection, rule: str) -> dict[int, list[Member]]:
+    found = defaultdict[int, list[Member]](list)
+    jobs = json.dumps([row[0] for row in _rows(db, "id", rule)])
+    columns = "job, role, path, size, mtime_ns, inode, fixed"
+    for row in db.execute(f"SELECT {columns} FROM members WHERE job IN (SELECT value FROM json_each(?))", (jobs,)):
+        found[row[0]].append(Member(row[1], path_of(row[2]), Fingerprint(*row[3:6]), bool(row[6])))
+    return found

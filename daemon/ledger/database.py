@@ -22,6 +22,9 @@ from daemon.model import Fingerprint
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
+_CACHE = 16 << 10
+"""KiB that the writer keeps of the file while it writes: an edit of a rule may move 100,000 of its jobs, and with
+SQLite's 2 MiB their index goes to the log and back again and again."""
 _CHUNK = 500  # below SQLITE_MAX_VARIABLE_NUMBER of every build
 
 
@@ -47,6 +50,7 @@ class Database:
         try:
             with reported(self.path):
                 migrate(connection)
+                connection.execute(f"PRAGMA cache_size = -{_CACHE}")
             self._file = self._there()
         except BaseException:
             connection.close()

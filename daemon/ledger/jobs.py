@@ -10,7 +10,7 @@ from daemon.model import Fingerprint, Job, State
 
 COLUMNS = (
     "id, rule, root, relative, size, mtime_ns, inode, state, reason, attempts, not_before, output, device,"
-    " created, updated, lacks, gone"
+    " created, updated, lacks, gone, asked_again"
 )
 _NAMES = COLUMNS.split(", ")[8:]
 
@@ -20,4 +20,5 @@ def job_of(row: Sequence[Any]) -> Job:
     identity = (row[0], row[1], path_of(row[2]), path_of(row[3]), Fingerprint(*row[4:7]), State(row[7]))
     told: dict[str, Any] = dict(zip(_NAMES, row[8:], strict=True))
     output = None if told["output"] is None else path_of(told["output"])
-    return Job(*identity, **told | {"output": output, "gone": bool(told["gone"])})
+    flags = {name: bool(told[name]) for name in ("gone", "asked_again")}
+    return Job(*identity, **told | {"output": output} | flags)

@@ -11,8 +11,8 @@ from daemon.ledger.values import Arrival
 from daemon.model import Fingerprint, Job, Member
 
 # Both are named, or SQLite looks through every job that a rule ever had.
-_WHOLE = "jobs INDEXED BY jobs_queue WHERE state = 'waiting' AND lacks IS NULL"
-_INCOMPLETE = "jobs INDEXED BY jobs_incomplete WHERE state = 'waiting' AND lacks IS NOT NULL"
+WHOLE = "jobs INDEXED BY jobs_queue WHERE state = 'waiting' AND lacks IS NULL"
+INCOMPLETE = "jobs INDEXED BY jobs_incomplete WHERE state = 'waiting' AND lacks IS NOT NULL"
 
 
 def remember(db: sqlite3.Connection, job: int, members: Sequence[Member]) -> None:
@@ -66,16 +66,16 @@ def newest(database: Database, rule: str, root: str, names: Sequence[str]) -> di
 
 def waiting(database: Database, rule: str, root: str) -> list[str]:
     """The names of a rule's jobs that wait, below a watched folder."""
-    parts = [f"SELECT relative FROM {which} AND rule = ? AND root = ?" for which in (_WHOLE, _INCOMPLETE)]
+    parts = [f"SELECT relative FROM {which} AND rule = ? AND root = ?" for which in (WHOLE, INCOMPLETE)]
     return [path_of(row[0]) for part in parts for row in database.read(part, (rule, text(root)))]
 
 
 def incomplete(database: Database) -> dict[str, int]:
     """By rule, how many jobs wait for files that are not there."""
-    return dict(database.read(f"SELECT rule, count(*) FROM {_INCOMPLETE} GROUP BY rule", ()))
+    return dict(database.read(f"SELECT rule, count(*) FROM {INCOMPLETE} GROUP BY rule", ()))
 
 
 def incomplete_jobs(database: Database, rule: str, limit: int) -> list[Job]:
     """Jobs of a rule that wait for files that are not there, oldest first."""
-    sql = f"SELECT {COLUMNS} FROM {_INCOMPLETE} AND rule = ? ORDER BY id LIMIT ?"
+    sql = f"SELECT {COLUMNS} FROM {INCOMPLETE} AND rule = ? ORDER BY id LIMIT ?"
     return [job_of(row) for row in database.read(sql, (rule, limit))]

@@ -177,3 +177,29 @@ def m012_groups(connection: sqlite3.Connection) -> None:
 def m013_rules(connection: sqlite3.Connection) -> None:
     """The rules last in force, with all that each is but its name: by that, one that is only renamed keeps its jobs."""
     connection.execute("CREATE TABLE rules (name TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID")
+
+
+@migration
+def m014_asked_again(connection: sqlite3.Connection) -> None:
+    """Whether a user asked for a job that may be done already. Until now its reason told it, and the next hid that."""
+    connection.execute("ALTER TABLE jobs ADD COLUMN asked_again INTEGER NOT NULL DEFAULT 0")
+    connection.execute(
+        "UPDATE jobs SET asked_again = 1 WHERE state = 'waiting' AND reason = 'asked for by the user: once more'"
+    )
+
+
+@migration
+def m015_takes(connection: sqlite3.Connection) -> None:
+    """What each rule takes: the waiting jobs of one that still takes the same need not be looked through."""
+    connection.execute("ALTER TABLE rules ADD COLUMN takes TEXT NOT NULL DEFAULT ''")
+
+
+@migration
+def m016_receipts(connection: sqlite3.Connection) -> None:
+    """Which files are notes of failures, and of which job: where one lies says nothing, once `output` was edited."""
+    connection.execute("ALTER TABLE outputs ADD COLUMN receipt INTEGER NOT NULL DEFAULT 0")
+    connection.execute("CREATE INDEX receipts_by_job ON outputs (job) WHERE receipt = 1")
+    connection.execute(
+        "UPDATE outputs SET receipt = 1 WHERE CAST(substr(path, -10) AS TEXT) = '.error.txt'"
+        " AND EXISTS (SELECT 1 FROM history WHERE history.job = outputs.job AND state = 'failed')"
+    )

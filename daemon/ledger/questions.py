@@ -9,7 +9,7 @@ from daemon.ledger import measurements, members
 from daemon.ledger.database import Database, chunks, path_of, text
 from daemon.ledger.jobs import COLUMNS, job_of
 from daemon.ledger.measurements import MeasuredPictures
-from daemon.ledger.values import Intent, Measured, OutputRecord
+from daemon.ledger.values import PROMISED, Intent, Measured, OutputRecord
 from daemon.model import EarlierResult, Fingerprint, Job, Member, State
 
 
@@ -94,6 +94,19 @@ class Questions:
         """Done jobs whose source is still to be deleted or moved."""
         return [job_of(row) for row in self._read(f"SELECT {COLUMNS} FROM jobs WHERE source_due = 1", ())]
 
+    def source_promised(self, jobs: Sequence[int]) -> set[int]:
+        """Which of these jobs were to have their sources deleted or moved, when their publishing became certain."""
+        found = set[int]()
+        for chunk in chunks(jobs):
+            marks = ",".join("?" * len(chunk))
+            sql = f"SELECT id FROM jobs WHERE source_due = {PROMISED} AND id IN ({marks})"
+            found |= {row[0] for row in self._read(sql, tuple(chunk))}
+        return found
+
+    def rules_of(self, jobs: Sequence[Job]) -> dict[int, str]:
+        """The rule that each of these jobs belongs to now: it may have been renamed since they were claimed."""
+        return {each.id: each.rule for each in self.jobs(ids=[job.id for job in jobs])}
+
     def newest(self, jobs: Sequence[Job]) -> dict[int, int]:
         """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""
         # By its row, not by the rule it was claimed under: that may have been renamed since.
@@ -124,15 +137,19 @@ class Questions:
                 found[job.id] = EarlierResult(row[0], row[1], row[2], path_of(row[3]), Fingerprint(*row[4:7]))
         return found
 
-    def once_failed(self, jobs: Sequence[int]) -> set[int]:
-        """Which of these jobs, or of those that other versions of their files had under the same rule, ever failed."""
+    def receipts_of(self, jobs: Sequence[int]) -> dict[int, list[str]]:
+        """The notes of failures of these jobs, and of those that other versions of their files had under the same rule.
+
+        Wherever they lie; jobs without any are absent.
+        """
         sql = (
-            "SELECT DISTINCT j.id FROM jobs j JOIN jobs k ON k.rule = j.rule AND k.root = j.root"
-            " AND k.relative = j.relative JOIN history h ON h.job = k.id AND h.state = 'failed' WHERE j.id IN ({})"
+            "SELECT j.id, o.path FROM jobs j JOIN jobs k ON k.rule = j.rule AND k.root = j.root"
+            " AND k.relative = j.relative JOIN outputs o ON o.job = k.id AND o.receipt = 1 WHERE j.id IN ({})"
         )
-        found = set[int]()
+        found = dict[int, list[str]]()
         for chunk in chunks(jobs):
-            found |= {row[0] for row in self._read(sql.format(",".join("?" * len(chunk))), tuple(chunk))}
+            for job, path in self._read(sql.format(",".join("?" * len(chunk))), tuple(chunk)):
+                found.setdefault(job, []).append(path_of(path))
         return found
 
     def history(self, job: int) -> list[tuple[float, State, str]]:

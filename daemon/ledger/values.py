@@ -22,7 +22,11 @@ BEFORE = {to: tuple(state for state, after in NEXT.items() if to in after) for t
 
 
 ASKED_AGAIN = "asked for by the user: once more"
-"""The reason of a job that `darkroom retry` put back: it runs even if its last output stands."""
+"""The reason of a job that `darkroom retry` or `redo` put back."""
+
+
+PROMISED = 2
+"""`source_due` of a job whose publishing is certain and not recorded yet; 1 once it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class Move:
     """One change of state. None leaves a field as it is; `only_from` narrows what `NEXT` allows.
 
     `gone`: the file was not there, so that it is new if it comes back. `repeats`: the job that had the same content,
-    and whose result still stands. `record` is what is worth knowing of a finished task, as JSON.
+    and whose result still stands. `again`: it is to be done even if its last output stands. `record` is what is worth
+    knowing of a finished task, as JSON.
     """
 
     job: int
@@ -56,6 +61,19 @@ class Move:
     record: str | None = None
     repeats: int | None = None
     only_from: tuple[State, ...] = ()
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRule:
+    """A rule as the ledger knows it: hashes of all that it is but its name, and of which files it `takes`.
+
+    `acts`: it deletes or moves its sources.
+    """
+
+    identity: str
+    takes: str
+    acts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +81,7 @@ class Arrival:
     """A settled file, or group of files, that a rule matched and that has no job yet.
 
     `members` are the files of a group; `lacks` says what it waits for, and a job that lacks anything is never claimed.
+    `again`: it is to be done even if its last output stands.
     """
 
     rule: str
@@ -72,6 +91,7 @@ class Arrival:
     reason: str
     members: tuple[Member, ...] = ()
     lacks: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

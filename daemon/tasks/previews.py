@@ -59,7 +59,7 @@ class Preview:
         try:
             self._folder.keep_preview_path(path)
             # Recorded before it has its name: a folder that is watched must never take it for a picture.
-            self._ledger.record_receipt(path, job, fingerprint)
+            self._ledger.record_file(path, job, fingerprint)
             Path(temporary).replace(path)
         except OSError as error:
             raise writing_failed(path, error) from error

@@ -76,3 +76,25 @@ def test_retry_of_a_job_that_its_rule_takes_no_more(done: Box) -> None:
     said = done.darkroom("retry", number(done, "5.png"), check=1).stderr
     assert "(5.png) cannot run again: config.yaml has no rule mosaic any more" in said
     assert done.darkroom("retry", "--all-failed").stdout.startswith("0 jobs waiting")
+
+
+HANGS = "import daemon.stages as s, time; s.encode_result = lambda work: time.sleep(600)"
+
+
+@pytest.mark.parametrize("interruption", ["a kill", "a touch"])
+def test_it_is_done_although_something_came_between(done: Box, interruption: str) -> None:
+    """Handed back by a restart, or found anew with another time: the output still stands, and the wish does too."""
+    done.darkroom("redo", number(done, "2.png"))
+    before = (done.folder / "out/2.png").stat().st_ino
+    if interruption == "a kill":
+        daemon = done.start(before=HANGS)
+        wait_until(lambda: done.states()["2.png"] == "running")
+        daemon.process.kill()
+        daemon.process.wait()
+    else:
+        os.utime(done.folder / "in/2.png", (1e9, 1e9))
+    done.once(check=0)
+    assert done.states()["2.png"] == "done" and (done.folder / "out/2.png").stat().st_ino != before
+    os.utime(done.folder / "in/2.png", (2e9, 1e9 + 1))
+    done.once(check=0)
+    assert done.states()["2.png"] == "skipped", "the wish was for once"
