@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from daemon.entries import entry_of
 from daemon.errors import DarkroomError, OutputRefused
 from daemon.ledger import Intent, Ledger, Move, OutputRecord
 from daemon.model import Fingerprint, Job, OnConflict, Rule
@@ -62,6 +64,19 @@ class Placement:
         self._ledger = ledger
         self._rulebook = rulebook
 
+    def written(self, names: Sequence[str]) -> dict[str, OutputRecord]:
+        """What is known of the files that stand under these names, and were written under them or others.
+
+        One folder can have two names: rules that write through a link and past it meet in it.
+        """
+        found = self._ledger.written(names)
+        for name in names:
+            status, record = status_of(name), found.get(name)
+            if status is not None and (record is None or record.fingerprint != fingerprint_of(status)):
+                record = self._ledger.written_as(fingerprint_of(status))
+                found |= {name: record} if record else {}
+        return found
+
     def intents(self, item: Encoded, record: OutputRecord | None, taken: set[str]) -> tuple[Intent, ...]:
         """The renames to make, the output's first. `record` is of the file at its target; `taken` names are spoken for.
 
@@ -116,7 +131,7 @@ class Placement:
     def _foreign(self, job: Job, name: str) -> bool:
         """Whether a file stands there that is not what darkroom last wrote there from the same source."""
         status = status_of(name)
-        return status is not None and not self._ours(self._ledger.written([name]).get(name), job, status)
+        return status is not None and not self._ours(self.written([name]).get(name), job, status)
 
     def _ours(self, record: OutputRecord | None, job: Job, status: os.stat_result) -> bool:
         """Whether the file that stands at the target is what darkroom last wrote there from the same source."""
@@ -143,9 +158,9 @@ class Placement:
         for number in count(1):
             name = numbered(item.target, number)
             status = status_of(name)
-            ours = status is not None and self._ours(self._ledger.written([name]).get(name), item.job, status)
+            ours = status is not None and self._ours(self.written([name]).get(name), item.job, status)
             mine = not any(self._foreign(item.job, name + part.suffix) for part in item.parts[1:])
-            if name not in taken and mine and (ours or status is None):
+            if entry_of(name) not in taken and mine and (ours or status is None):
                 return _to(item, name, exclusive=not ours)
         raise AssertionError("count() has no end")
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon import findings, receipts
+from daemon.entries import entry_of
 from daemon.errors import DarkroomError, writing_failed
 from daemon.ledger import Intent, Ledger, Move
 from daemon.meters import NO_METERS, Meters, Stage
@@ -134,10 +135,10 @@ class Publisher:
 
     def _place(self, group: Sequence[Encoded]) -> tuple[list[_Placed], list[Encoded]]:
         """The final name of each result, by the rule's `on_conflict`."""
-        records = self._ledger.written([item.target for item in group])
+        records = self._placement.written([item.target for item in group])
         placed, later, taken = list[_Placed](), list[Encoded](), set[str]()
         for item in group:
-            if item.target in taken:
+            if entry_of(item.target) in taken:
                 later.append(item)
                 continue
             try:
@@ -149,7 +150,7 @@ class Publisher:
                 else:
                     self._failed(item.job, item.rule, error)
                 continue
-            taken |= {intent.target for intent in intents}
+            taken |= {entry_of(intent.target) for intent in intents}
             placed.append(_Placed(item, intents))
         return placed, later
 

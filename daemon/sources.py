@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from daemon.entries import entry_of, same_entry
 from daemon.errors import DarkroomError
 from daemon.groups import places_of
 from daemon.ledger import Ledger
@@ -65,9 +66,11 @@ class Sources:
 
     def _awaited(self, job: Job, file: _File, rules: Mapping[str, Rule]) -> bool:
         """Whether a rule, also one that watches a folder above or below, takes this file and has not finished it."""
+        entry = entry_of(file.path)
         for rule, root in [(each, str(root)) for each in rules.values() for root in each.watch]:
-            relative = file.path[len(root) + 1 :]
-            if rule.name != job.rule and file.path.startswith(f"{root}/") and rule.takes(relative):
+            above = f"{os.path.realpath(root)}/"
+            relative = entry.removeprefix(above)
+            if rule.name != job.rule and entry.startswith(above) and rule.takes(relative):
                 known = self._jobs_of(rule, root, relative, file)
                 # A job that lost its home while its rule was away is none: the file is taken anew.
                 known = None if known is None else [each for each in known if not each.gone]
@@ -95,8 +98,8 @@ class Sources:
         except FileNotFoundError:
             return True
         if rule.source.action is SourceAction.MOVE and rule.source.to is not None:
-            _move(self._ledger, job, file, rule.source.to)
-        elif rule.source.action is SourceAction.DELETE:
+            return _move(self._ledger, job, file, rule.source.to)
+        if rule.source.action is SourceAction.DELETE:
             Path(file.path).unlink()
         return True
 
@@ -114,8 +117,8 @@ def _files(job: Job, members: Sequence[Member]) -> list[_File]:
     return [_File(member.path, member.fingerprint) for member in members if not member.fixed]
 
 
-def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> None:
-    """Move a source, never over another file.
+def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> bool:
+    """Move a source, never over another file; False if it lies there already.
 
     Its new place is recorded before it is there, lest it be taken as a new picture: a move keeps the fingerprint.
     """
@@ -123,6 +126,8 @@ def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> None:
     make_folder(Path(wanted).parent)
     for number in count():
         target = numbered(wanted, number)
+        if same_entry(file.path, target):
+            return False
         if os.path.lexists(target) and not Path(target).samefile(file.path):
             continue
         ledger.record_file(target, job.id, file.fingerprint)
@@ -132,6 +137,7 @@ def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> None:
         except FileExistsError:
             ledger.forget_output(target)
     sync_folders({os.path.dirname(target), os.path.dirname(file.path)})
+    return True
 
 
 def _move_to(ledger: Ledger, job: Job, path: str, target: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daemon.config.faults import Where
+from daemon.entries import entry_of
 from daemon.errors import OutputRefused
 from daemon.globs import Paths, common, grouped, matching, stem
 from daemon.model import Conditions, Fingerprint, Job, OnConflict, Rule, SourceAction, State
@@ -77,13 +78,13 @@ def _shared(each: Subject, folder: Path, other: Subject) -> str | None:
     """A file below a watched folder of the one that the other takes too."""
     if _exclude(each.rule.when, other.rule.when) or _exclude(other.rule.when, each.rule.when):
         return None
-    for root in map(str, other.rule.watch):
-        one, outer = f"{folder}/", f"{root}/"
+    for root in other.rule.watch:
+        one, outer = f"{os.path.realpath(folder)}/", f"{os.path.realpath(root)}/"
         if one.startswith(outer) or outer.startswith(one):
-            inner = max(one, outer, key=len)
+            inner, named = (one, folder) if len(one) >= len(outer) else (outer, root)
             relative = common(each.paths(inner[len(one) :]), other.paths(inner[len(outer) :]))
             if relative is not None:
-                return f"{inner}{relative}"
+                return f"{named}/{relative}"
     return None
 
 
@@ -185,7 +186,7 @@ def _between(each: Subject, earlier: dict[str, list[_Sample]]) -> Iterator[tuple
     """Earlier rules whose pictures or groups get the name of one of this rule, which is then among them."""
     told, samples = set[int](), _samples(each)
     for mine in samples:
-        for theirs in earlier.get(mine.output, ()):
+        for theirs in earlier.get(entry_of(mine.output), ()):
             other = theirs.subject
             renamed = each.rule.on_conflict is other.rule.on_conflict is OnConflict.RENAME
             if renamed or other.index in told or (name := _met(mine, theirs)) is None:
@@ -195,7 +196,7 @@ def _between(each: Subject, earlier: dict[str, list[_Sample]]) -> Iterator[tuple
             remedy = "put {rule} into it, or name another folder"
             yield ("rules", each.index, "output"), f"{problem}, {_fate(each.rule, other.rule)}", remedy
     for mine in samples:
-        earlier.setdefault(mine.output, []).append(mine)
+        earlier.setdefault(entry_of(mine.output), []).append(mine)
 
 
 class _Sample(NamedTuple):
@@ -227,7 +228,8 @@ def _same_output(one: Rule, other: Rule, file: str) -> bool:
     """Whether both give a file they share the same name; `shared_names` tells of it."""
     name = os.path.basename(file)
     both = not one.inputs and not other.inputs and one.publishes and other.publishes
-    return both and one.output.folder == other.output.folder and _output(one, name) == _output(other, name)
+    outputs = [_output(rule, name) for rule in (one, other)] if both else []
+    return None not in outputs and len({entry_of(output) for output in outputs if output}) == 1
 
 
 def _output(rule: Rule, relative: str) -> str | None:

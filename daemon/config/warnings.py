@@ -92,7 +92,8 @@ def _written(rule: Rule) -> Iterator[tuple[Where, str]]:
 
 def _sees(rule: Rule, folder: str) -> bool:
     """Whether what lies right in a folder is seen by a scan of one that the rule watches."""
-    for root in map(str, rule.watch):
+    folder = os.path.realpath(folder)
+    for root in map(os.path.realpath, rule.watch):
         below = folder.startswith(f"{root}/") and rule.recursive
         if folder == root or (below and not any(map(ignored, folder[len(root) + 1 :].split("/")))):
             return True

@@ -53,6 +53,16 @@ class Questions:
                 found[path_of(row[0])] = OutputRecord(row[1], row[2], source, Fingerprint(*row[5:8]))
         return found
 
+    def written_as(self, fingerprint: Fingerprint) -> OutputRecord | None:
+        """What is known of a file that darkroom wrote, whatever it is called by now."""
+        sql = (
+            "SELECT o.job, j.rule, j.root, j.relative FROM outputs o JOIN jobs j ON j.id = o.job"
+            " WHERE o.inode = ? AND o.size = ? AND o.mtime_ns = ? ORDER BY o.job DESC LIMIT 1"
+        )
+        for row in self._read(sql, (fingerprint.inode, fingerprint.size, fingerprint.mtime_ns)):
+            return OutputRecord(row[0], row[1], f"{path_of(row[2])}/{path_of(row[3])}", fingerprint)
+        return None
+
     def own(self, fingerprints: Sequence[Fingerprint]) -> set[Fingerprint]:
         """Which of these files darkroom wrote, or is about to give their name; wherever they lie by now."""
         found = set[Fingerprint]()

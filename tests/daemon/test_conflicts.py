@@ -128,6 +128,64 @@ def test_a_moved_source_is_not_taken_again(box: Box, small: Pixels) -> None:
     assert box.files("in") == ["originals/cat.png"] and len(box.jobs()) == 1
 
 
+@pytest.mark.parametrize("to", ["in/done/{name}", "link/{name}"])
+def test_a_source_that_lies_where_it_would_be_moved_to_stays(box: Box, small: Pixels, to: str) -> None:
+    """As after a restore from a copy, or where a link leads back: one file under two names is no proof of a copy."""
+    (box.folder / "link").symlink_to("in/done")
+    box.rules(f"source: {{move: {{to: '{to}'}}}}\noutput: out/{{name}}.png")
+    source = box.drop("in/done/cat.png", small)
+    content = source.read_bytes()
+    box.once()
+    assert source.read_bytes() == content and box.states() == {"cat.png": "done"}
+    box.once()
+    assert source.read_bytes() == content and len(box.jobs()) == 1
+
+
+def through_links(box: Box, *more: str) -> None:
+    """Two rules that write to one folder by two names."""
+    (box.folder / "real").mkdir()
+    rules = ""
+    for name in ("one", "two"):
+        (box.folder / f"out-{name}").symlink_to("real")
+        keys = [
+            f"name: {name}",
+            f"watch: {name}",
+            "steps: [mosaic: {block: 16}]",
+            f"output: 'out-{name}/{{name}}'",
+            *more,
+        ]
+        rules += f"  - {{{', '.join(keys)}}}\n"
+    box.write_config(f"version: 1\nsettle: 100ms\nrules:\n{rules}")
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "one after the other"])
+def test_links_to_one_folder_make_no_two_names(box: Box, small: Pixels, apart: bool) -> None:
+    through_links(box, "source: delete")
+    box.drop("one/x.png", small)
+    if apart:
+        box.once()
+    box.drop("two/x.png", small[::-1].copy())
+    box.once(check=1)
+    assert box.files("real") == ["x.png", "x.png.error.txt"]
+    assert len([*box.files("one"), *box.files("two")]) == 1, "what was not published is still there"
+    assert "on_conflict: rename" in box.jobs("--state", "failed")[0]["reason"]
+    assert "become the same file" in box.darkroom("check").stderr
+
+
+def test_a_source_waits_for_a_rule_that_sees_it_through_a_link(box: Box, small: Pixels) -> None:
+    (box.folder / "in").mkdir()
+    (box.folder / "link").symlink_to("in")
+    config = (box.folder / "config.yaml").read_text().rstrip() + "\n    source: delete\n"
+    second = "  - {name: copy, watch: link, steps: [mosaic: {block: 16}], output: 'copy/{name}'}\n"
+    box.write_config(config + second)
+    names = [f"{index}.png" for index in range(8)]
+    for index, name in enumerate(names):
+        box.drop(f"in/{name}", np.roll(small, index, axis=0))
+    box.once()
+    assert box.files("in") == [] and box.files() == names == box.files("copy")
+    assert "rule mosaic takes the same files, such as link/x.jpg" in box.darkroom("check").stderr
+
+
 @pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a second file system at /dev/shm")
 def test_source_moves_to_another_file_system(box: Box, small: Pixels) -> None:
     if os.stat("/dev/shm").st_dev == os.stat(box.folder).st_dev:

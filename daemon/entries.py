@@ -1,0 +1,21 @@
+"""Entries of folders: whether two paths lead to one, whatever links lead there."""
+
+from __future__ import annotations
+
+import os
+
+
+def entry_of(path: str | os.PathLike[str]) -> str:
+    """The one name of an entry, among all that lead to it: its folder without links."""
+    folder, name = os.path.split(os.fspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def same_entry(one: str, other: str) -> bool:
+    """Whether both are one entry, and not two of one file, of which either could go. False where one is not there."""
+    try:
+        first, second = os.lstat(one), os.lstat(other)
+    except OSError:
+        return False
+    # Some file systems find a name also under another spelling: a file with one name cannot have two entries.
+    return os.path.samestat(first, second) and (first.st_nlink < 2 or entry_of(one) == entry_of(other))
