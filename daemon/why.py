@@ -97,6 +97,8 @@ def _next(config: Config, job: Job, rule: Rule | None, members: Sequence[Member]
         return [f"  next: mend the file and drop it again, or `darkroom retry {job.id}`"]
     if job.state in (State.SKIPPED, State.CANCELLED):
         return [f"  next: nothing, unless its content changes or you say `darkroom retry {job.id}`"]
+    if job.state is State.RUNNING and not alive(config.state_dir):
+        return ["  next: it was broken off, and is taken up again when a daemon runs: `darkroom run`"]
     if job.state is not State.WAITING:
         versions = [(member.path, member.fingerprint) for member in members] or [(job.path, job.fingerprint)]
         return [line for path, version in versions for line in _changed_since(path, version)]

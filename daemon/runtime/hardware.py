@@ -16,7 +16,7 @@ CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPAB
 
 NO_DRIVER = f"there is no NVIDIA driver ({DRIVER} cannot be loaded)"
 INSTALL_DRIVER = (
-    "install it (Debian: `apt install nvidia-driver`, Ubuntu: `ubuntu-drivers install`), "
+    "where there is a card, install it (Debian: `apt install nvidia-driver`, Ubuntu: `ubuntu-drivers install`), "
     "or start the container with `--gpus all`"
 )
 

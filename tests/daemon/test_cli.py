@@ -310,6 +310,13 @@ def test_why_of_one_that_waits(worked: Box) -> None:
     assert "taken when a daemon runs" in worked.darkroom("why", "in/2.png").stdout
 
 
+def test_why_of_one_whose_daemon_is_gone(worked: Box) -> None:
+    worked.darkroom("retry", "2")
+    with closing(Ledger(worked.folder / "var/ledger.db")) as ledger:
+        ledger.claim(["mosaic"], 1, "taken by darkroom")
+    assert "taken up again when a daemon runs" in worked.darkroom("why", "in/2.png").stdout
+
+
 # -- retry and cancel ------------------------------------------------------------------------------------------------
 
 

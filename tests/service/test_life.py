@@ -386,6 +386,8 @@ def test_a_users_own_service(served: Served, jpeg: bytes) -> None:
     there = ["nsenter", "-t", pid, "-U", "-m", "--preserve-credentials", "--"]
     assert "Read-only" in machine.run(*there, "touch", home / "elsewhere", check=False)
     assert "is removed" in machine.run(*darkroom, "uninstall", "--user")
+    told = machine.run(*darkroom[:-1], "status", "-c", served.inside("config.yaml"), check=False)
+    assert "may not ask the daemon, which works as daemon; put `sudo -u daemon` before the command" in told
 
 
 def test_reload_says_what_is_wrong_and_keeps_the_rules(served: Served) -> None:
