@@ -20,6 +20,7 @@ from daemon.rulebook import Rulebook
 from daemon.runtime import Runtime
 from daemon.tally import Tally
 from daemon.tasks.host import TaskHost
+from daemon.unit.closed import closed
 
 
 class Assembly:
@@ -30,6 +31,8 @@ class Assembly:
     ) -> None:
         config = rulebook.config
         self._rulebook = rulebook
+        self._complain = complain
+        self._closed = dict[str, str]()
         self.tally = Tally()
         self.hooks = Hooks(rulebook, complain)
         self.metrics = Metrics(config.metrics, complain)
@@ -82,6 +85,7 @@ class Assembly:
         def in_force(renamed: Mapping[str, str]) -> None:
             self.graphs.look_for_new()
             self.pipeline.blockades.keep(self._rulebook.rules)
+            self.look_at_folders()
             self.host.look_for_tasks()
             self.hooks.renamed(renamed)
             self.wake()
@@ -101,11 +105,17 @@ class Assembly:
     def _look_again(self, job: Job) -> None:
         look_again(self.ledger, self.intake.hints, job)
 
+    def look_at_folders(self) -> None:
+        """Tell of folders that the unit of this service keeps from it."""
+        self._closed = closed(self._rulebook.rules.values())
+        for line in self._closed.values():
+            self._complain(line)
+
     # -- what is left --------------------------------------------------------------------------------------------
 
     def blocked(self) -> dict[str, str]:
         """Rules whose jobs wait for their surroundings, and why."""
-        return self.pipeline.blockades.reasons() | self.graphs.trouble()
+        return self.pipeline.blockades.reasons() | self.graphs.trouble() | self._closed
 
     def open_jobs(self) -> int:
         """Jobs that go on by themselves; where the ledger cannot tell, those in flight."""

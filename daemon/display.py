@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
-from daemon.journal import Event, Journal
+from daemon.journal import Event, Journal, printable
 from daemon.model import LogFormat, LogOptions
 from daemon.tasks.view import TaskView, duration
 
@@ -79,7 +79,7 @@ class Live:
     def tell(self, event: Event) -> None:
         """Print a line above the bar."""
         if self._journal.wants(event.level):
-            self._progress.console.print(event.text.encode(errors="backslashreplace").decode(), markup=False)
+            self._progress.console.print(printable(event.text), markup=False)
 
     def progress(self, finished: int, open_jobs: int, rate: float) -> None:
         """Move the bar."""

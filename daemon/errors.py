@@ -115,10 +115,16 @@ def remedy_of(error: OSError, otherwise: str = "see to the disk") -> str:
 
     A service may write only where its unit lets it (docs/operations.md), and hears of a disk that is read-only.
     """
-    if error.errno == errno.EROFS and (unit := os.environ.get("DARKROOM_UNIT")):
-        named = "" if unit == "darkroom" else f" --name {unit}"
-        return f"if config.yaml names the folder since lately: `darkroom service install{named}` again"
+    if error.errno == errno.EROFS and (again := install_again()):
+        return f"if config.yaml names the folder since lately: {again}"
     return _REMEDIES.get(error.errno or 0, otherwise)
+
+
+def install_again() -> str:
+    """What lets a service into folders that its unit does not name; "" where this is no service."""
+    unit = os.environ.get("DARKROOM_UNIT")
+    named = "" if unit == "darkroom" else f" --name {unit}"
+    return f"`darkroom service install{named}` again" if unit else ""
 
 
 def reading_failed(path: str, error: OSError) -> DarkroomError:

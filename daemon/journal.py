@@ -60,11 +60,17 @@ class Journal:
             sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - for the rest of the process
 
     def _lines(self, event: Event) -> list[str]:
-        if self._options().format is LogFormat.JSON:
-            lines = [_as_json(event)]
-        else:
-            lines = event.text.encode(errors="backslashreplace").decode().split("\n")
+        as_json = self._options().format is LogFormat.JSON
+        lines = [_as_json(event)] if as_json else printable(event.text).split("\n")
         return [f"<{event.level:d}>{line}" for line in lines] if self._prefixed else lines
+
+
+def printable(text: str) -> str:
+    """Text for a terminal or a journal: names may hold bytes that are not UTF-8, or that move the reader's cursor."""
+    return text.translate(_CONTROLS).encode(errors="backslashreplace").decode()
+
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
 
 
 class Records(logging.Handler):

@@ -14,7 +14,8 @@ from daemon.lock import DaemonLock
 from daemon.model import Config, Fingerprint
 from daemon.scan import fingerprint_of
 
-_SECOND = 1_000_000_000
+GRAINS = (1_000, 1_000_000, 10_000_000, 1_000_000_000)
+"""Nanoseconds that a copy's time may be cut down to: by tar and rsync of old, by zip, by other file systems."""
 
 
 def relocate(config: Config, old: Path, new: Path) -> str:
@@ -56,13 +57,11 @@ def _told(found: Relocated, new: str) -> str:
 
 
 def same_file(path: str, before: Fingerprint) -> Fingerprint | None:
-    """What a file is now, if it is a copy of what it was: as long, and from the same time.
-
-    Some copies have whole seconds only (tar, zip, other file systems).
-    """
+    """What a file is now, if it is a copy of what it was: as long, and from the same time, cut down or rounded."""
     try:
         now = fingerprint_of(os.stat(path))
     except OSError:
         return None
-    whole = now.mtime_ns % _SECOND == 0 and now.mtime_ns == before.mtime_ns - before.mtime_ns % _SECOND
-    return now if now.size == before.size and (now.mtime_ns == before.mtime_ns or whole) else None
+    cut = any(now.mtime_ns == before.mtime_ns - before.mtime_ns % grain for grain in GRAINS)
+    same = cut or abs(now.mtime_ns - before.mtime_ns) < GRAINS[0]
+    return now if same and now.size == before.size else None

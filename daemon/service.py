@@ -93,28 +93,39 @@ class Service:
         self._hear_signals()
         keep_pages()
         spare_the_collector()
+        error = None
         try:
             self._start()
             self._loop()
+        except DarkroomError as problem:
+            error = problem
         finally:
             clean = self._end()
-        for error in self._fatal:
-            if isinstance(error, FatalError):
-                raise error
-        if self._fatal:
-            raise DarkroomError(f"internal error ({self._fatal[0]!r}); nothing is lost, start darkroom again")
-        if not clean:
+        error = error or self._what_ended_us()
+        if error is not None and clean:
+            raise error
+        if error is not None:
+            print(f"darkroom: {error}", file=sys.stderr, flush=True)
+        elif not clean:
             self._tell("stopped while a picture was being worked on; it is taken up again at the next start")
         if not clean or self._building:
-            status = self._exit_status()
+            status = 1 if error is not None else self._exit_status()
             sys.stdout.flush()
             os._exit(status)  # a thread deep in a codec, or in TensorRT, cannot be joined, and must not hold up the end
         return self._exit_status()
+
+    def _what_ended_us(self) -> DarkroomError | None:
+        """Why a thread that must not end has ended, if one has."""
+        known = next((error for error in self._fatal if isinstance(error, FatalError)), None)
+        if known is None and self._fatal:
+            return DarkroomError(f"internal error ({self._fatal[0]!r}); nothing is lost, start darkroom again")
+        return known
 
     def _start(self) -> None:
         stages = self._stages
         self._signs.starting("trying the folders")
         folders.prepare(self._config.rules, self._complain)
+        stages.look_at_folders()
         self._signs.starting("finishing what was open")
         finished, handed_back = stages.pipeline.publisher.recover()
         for old, new in adopt_in_ledger(stages.ledger, self._config).items():

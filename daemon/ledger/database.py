@@ -117,6 +117,8 @@ def address(path: Path, how: str) -> str:
 
 
 def _connect(path: Path, timeout: float, *, make: bool) -> sqlite3.Connection:
+    if not make and not os.path.exists(path):  # only the first of a ledger's connections may make it
+        raise gone(path)
     where = address(path, "mode=rwc" if make else "mode=rw")
     with reported(path):
         connection = sqlite3.connect(where, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)

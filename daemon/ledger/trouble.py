@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +29,6 @@ def _told(path: Path, error: sqlite3.DatabaseError) -> DarkroomError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & _PRIMARY
     if not isinstance(error, sqlite3.OperationalError) or code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT):
         return damaged(path, str(error))
-    if code == sqlite3.SQLITE_CANTOPEN and not os.path.exists(path):
-        return gone(path)
     busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
     remedy = "another program holds it, close that" if busy else "free space on its disk, or make it writable"
     return BlockedError(f"{path}: {error}; {remedy}")

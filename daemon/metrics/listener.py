@@ -35,6 +35,8 @@ LOOK = 0.5
 """Seconds between two looks at whether to stop."""
 PATIENCE = 2.0
 """Seconds that an asker is waited for."""
+LONGEST = 5.0
+"""Seconds that an asker gets altogether: one that sends a byte now and then is always in time for its next."""
 
 _REMEDIES = {
     errno.EADDRINUSE: "stop the program that listens there, or choose another place",
@@ -130,10 +132,24 @@ class _Briefly:
     timeout: float | None = LOOK
     request_queue_size = 8
 
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        cut = threading.Timer(LONGEST, _hang_up, [request])
+        cut.start()
+        try:
+            super().finish_request(request, client_address)  # type: ignore[misc]  # a server's, which comes behind this
+        finally:
+            cut.cancel()
+            cut.join()
+
     def handle_error(self, request: object, client_address: object) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError | TimeoutError):
             log.error("internal error with the metrics", exc_info=error)
+
+
+def _hang_up(asker: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it went away by itself
+        asker.shutdown(socket.SHUT_RDWR)
 
 
 class _OnPort(_Briefly, socketserver.TCPServer):

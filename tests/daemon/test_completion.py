@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("typed", "offered"),
     [
         ("darkroom sta", {"status"}),
-        ("darkroom re", {"retry", "redo", "reload"}),
+        ("darkroom re", {"redo", "reload", "relocate", "retry"}),
         ("darkroom jobs --st", {"--state"}),
         ("darkroom jobs --state ", {"waiting", "running", "done", "failed", "skipped", "cancelled"}),
         ("darkroom jobs --state fa", {"failed"}),

@@ -61,6 +61,12 @@ def test_json(mixed: Box) -> None:
     assert any("\udcff" in event["message"] for event in jobs)
 
 
+def test_a_name_does_not_move_the_cursor(box: Box) -> None:
+    """Of whoever reads: the system's journal would show no such line at all."""
+    box.drop("in/\x1b[31mred\r.png", b"broken")
+    assert any("\\x1b[31mred\\x0d.png: failed: " in line for line in said(box))
+
+
 def test_the_systems_journal_is_told_the_level(mixed: Box) -> None:
     """systemd connects standard output to a socket, and names that socket in the environment."""
     mixed.rules()

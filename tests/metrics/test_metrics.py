@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import socket
 import stat
@@ -210,6 +211,22 @@ def test_a_ledger_that_somebody_holds(box: Box, small: Pixels) -> None:
         assert scrape.value("darkroom_ledger_readable") == 0 and not told(scrape)
         assert scrape.value("darkroom_jobs_ended_total", rule="mosaic", state="done") == 1
     assert told(of_port(port)) == {("mosaic", "done"): 1}
+
+
+def test_an_asker_who_never_ends(box: Box) -> None:
+    """A byte now and then is in time for every wait, and would keep all others from asking."""
+    port = free_port()
+    box.rules(head=f"settle: 100ms\nmetrics: {{port: {port}}}")
+    box.start(before="import daemon.metrics.listener as listener; listener.LONGEST = 1.0")
+    with socket.create_connection(("127.0.0.1", port)) as dripping:
+        dripping.sendall(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(of_port, port)
+            while not answer.done():
+                with contextlib.suppress(ConnectionError):
+                    dripping.sendall(b"x")
+                time.sleep(0.1)
+            assert answer.result().value("darkroom_ledger_readable") == 1
 
 
 # -- the key ---------------------------------------------------------------------------------------------------------

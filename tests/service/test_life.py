@@ -329,6 +329,22 @@ def test_a_new_folder_is_the_services_after_another_install(served: Served, jpeg
     served.service("install")
 
 
+def test_a_folder_that_the_unit_hides_is_told(served: Served, jpeg: bytes) -> None:
+    """It has a /tmp of its own: the folder would seem to be there, and empty."""
+    if served.machine.show("darkroom", "PrivateTmp") != "yes":
+        pytest.skip("darkroom's own code lies below /tmp here, which is therefore open")
+    served.configure(
+        f"{CONFIG}  - {{name: hidden, watch: /tmp/drop, steps: [grayscale], output: 'out/g/{{stem}}.jpg'}}\n"
+    )
+    served.systemctl("reload", "darkroom")
+    told = "/tmp/drop: closed to the service: config.yaml did not name it when the unit was made; `darkroom service "
+    wait_until(lambda: told in served.machine.journal("darkroom"), what="the complaint")
+    assert f"blocked: {told}" in served.machine.darkroom("status", "-c", served.inside("config.yaml"))
+    served.configure()
+    served.systemctl("reload", "darkroom")
+    assert "blocked" not in served.machine.darkroom("status", "-c", served.inside("config.yaml"))
+
+
 def test_odd_names_reach_the_daemon_whole(served: Served, graphs: Path, jpeg: bytes) -> None:
     name = "a b%h $HOME \"q\" 'x' \\ é; #"
     folder = served.machine.shared / name

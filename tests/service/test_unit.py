@@ -15,6 +15,7 @@ import pytest
 from daemon.config import load_config
 from daemon.errors import DarkroomError
 from daemon.model import Config
+from daemon.unit.closed import closed
 from daemon.unit.text import unit_text
 from daemon.unit.values import Account, Host, Service, unit_name
 from tests.box import Box
@@ -138,6 +139,29 @@ def test_homes_are_closed_unless_something_lies_there(tmp_path: Path) -> None:
 def test_folders_below_tmp_are_seen(tmp_path: Path) -> None:
     found = made(configured(tmp_path, rule(watch="/tmp/in")))
     assert "PrivateTmp" not in found and "/tmp /var/tmp" in found["ReadWritePaths"]
+
+
+MOUNTS = """\
+234 230 0:40 / /tmp rw,nosuid shared:38 - tmpfs tmpfs rw
+268 234 0:40 /systemd-private-64e1-darkroom.service-yBN/tmp /tmp rw shared:39 - tmpfs tmpfs rw
+285 230 0:44 /systemd/inaccessible/dir /home ro,nosuid - tmpfs tmpfs rw
+269 230 0:39 /srv /srv rw - ext4 /dev/vda rw
+"""
+
+
+def test_what_the_unit_closes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = rule() + rule("dropped", "/tmp/in") + rule("home", "/srv/home", "/home/anna/out/{stem}.png")
+    config = configured(tmp_path, rules)
+    (tmp_path / "mountinfo").write_text(MOUNTS)
+    monkeypatch.setenv("DARKROOM_UNIT", "scans")
+    why = "closed to the service: config.yaml did not name it when the unit was made"
+    again = "`darkroom service install --name scans` again"
+    assert closed(config.rules, tmp_path / "mountinfo") == {
+        "dropped": f"/tmp/in: {why}; {again}",
+        "home": f"/home/anna/out: {why}; {again}",
+    }
+    monkeypatch.delenv("DARKROOM_UNIT")
+    assert closed(config.rules, tmp_path / "mountinfo") == {}, "not a service"
 
 
 def test_cards_are_open_only_where_one_is_used(tmp_path: Path) -> None:

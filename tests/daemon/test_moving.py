@@ -1,0 +1,114 @@
+"""Backed up, restored, moved: what docs/operations.md promises of it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.box import Box, Pixels, wait_until
+
+CONFIG = """version: 1
+settle: 100ms
+rules:
+  - {name: mosaic, watch: in, steps: [mosaic: {block: 16}], output: "out/{stem}.{ext}", on_conflict: rename}
+  - {name: beside, watch: mix, steps: [mosaic: {block: 16}], output: "mix/{stem}-m.{ext}"}
+  - {name: moved, watch: drop, steps: [mosaic: {block: 16}], output: "done/{name}", source: {move: {to: "old/{name}"}}}
+  - name: pair
+    watch: pairs
+    inputs: {near: "{key}.near.*", far: "{key}.far.*"}
+    steps: [hybrid]
+    output: hybrids/{key}.png
+"""
+"""Outputs beside their sources, and names that give way: the worst that a ledger which lost its place could repeat."""
+
+
+@pytest.fixture
+def worked(box: Box, small: Pixels) -> Box:
+    """With something of everything: done, failed, a whole group, one that waits for a file."""
+    box.write_config(CONFIG)
+    for name in ("in/a.png", "mix/a.png", "drop/a.png", "pairs/half.near.png"):
+        box.drop(name, small)
+    for name in ("in/broken.png", "pairs/whole.near.png", "pairs/whole.far.png"):
+        box.drop(name, b"no picture")
+    box.once(check=1)
+    assert Counter(job["state"] for job in box.jobs()) == {"done": 3, "failed": 2, "waiting": 1}
+    return box
+
+
+def pictures(box: Box) -> list[str]:
+    return [name for name in box.files(".") if not name.startswith(("cache/", "var/"))]
+
+
+def in_place(box: Box, folder: Path) -> Box:
+    """The same box, at another place."""
+    box.folder = folder
+    box.environment = box.environment | {"XDG_CACHE_HOME": str(folder / "cache")}
+    return box
+
+
+def relocate(box: Box, old: Path, check: int = 0) -> str:
+    done = box.darkroom("relocate", str(old), str(box.folder), check=check)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("how", ["moved", "copied", "copied without nanoseconds"])
+def test_at_another_place_nothing_is_done_again(worked: Box, small: Pixels, tmp_path: Path, how: str) -> None:
+    before, jobs, old = pictures(worked), len(worked.jobs()), worked.folder
+    new = tmp_path.with_name(f"{tmp_path.name}-new")
+    if how == "moved":
+        old.rename(new)
+        old.mkdir()  # pytest's own
+    elif how == "copied":
+        shutil.copytree(old, new, symlinks=True)
+    else:
+        new.mkdir()
+        archive = new.with_suffix(".tar")
+        subprocess.run(["tar", "--format=gnu", "-C", old, "-cf", archive, "."], check=True)
+        subprocess.run(["tar", "-C", new, "-xf", archive], check=True)
+    box = in_place(worked, new)
+    said = relocate(box, old)
+    assert "files are as the ledger knows them" in said and "count as new" not in said
+    box.drop("in/new.png", small)
+    box.once()
+    assert pictures(box) == sorted([*before, "in/new.png", "out/new.png"])
+    assert len(box.jobs()) == jobs + 1
+    assert box.darkroom("why", str(new / "out" / "a.png")).stdout.startswith(
+        f"{new}/out/a.png: written by darkroom, from {new}/in/a.png"
+    )
+
+
+def test_what_cannot_be_relocated(worked: Box, tmp_path: Path) -> None:
+    assert "no such folder" in worked.darkroom("relocate", "in", "nowhere", check=1).stderr
+    assert "names no folder there" in worked.darkroom("relocate", "in", "cache", check=1).stderr
+    elsewhere = tmp_path / "elsewhere"
+    assert "darkroom has worked there since" in relocate(worked, elsewhere, check=1)
+    worked.start()
+    assert "another darkroom" in relocate(worked, worked.folder, check=1)
+
+
+def test_a_back_up_made_while_it_works(box: Box, small: Pixels) -> None:
+    """As docs/operations.md has it; what was done since is done once more, under the names it had."""
+    box.drop("in/before.png", small)
+    daemon = box.start()
+    wait_until(lambda: box.states() == {"before.png": "done"})
+    with (
+        closing(sqlite3.connect(box.folder / "var/ledger.db")) as live,
+        closing(sqlite3.connect(box.folder / "copy.db")) as copy,
+    ):
+        live.backup(copy)
+    box.drop("in/since.png", small)
+    wait_until(lambda: len(box.jobs("--state", "done")) == 2)
+    daemon.stop()
+    kept = (box.folder / "out/before.png").stat().st_mtime_ns
+    (box.folder / "copy.db").rename(box.folder / "var/ledger.db")
+    said = box.darkroom("run", "--dry-run").stdout
+    assert "since.png" in said and "before.png" not in said
+    box.once()
+    assert box.files("out") == ["before.png", "since.png"]
+    assert (box.folder / "out/before.png").stat().st_mtime_ns == kept
