@@ -133,7 +133,7 @@ class Service:
         self._control.open()
         self._threads.start("control", lambda: self._control.run(stop))
         stages.metrics.start(self._threads, stop)
-        self._threads.start("sweep", lambda: folders.sweep(self._config.rules, stop))
+        self._threads.start("sweep", lambda: folders.sweep(self._rulebook, stages.ledger, stop))
         self._threads.start("intake", lambda: stages.intake.run(stop), within=INTAKE_WITHIN)
         self._threads.start("graphs", lambda: stages.graphs.open_found(stop))
         self._threads.start("exports", lambda: stages.graphs.build_missing(stop))
