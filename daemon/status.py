@@ -79,6 +79,9 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"{rule['name']:{width}}  {numbers}"
         for line in _more(rule, status):
             yield f"{'':{width}}  {line}"
+    names = {rule["name"] for rule in status["rules"]}
+    for task in [task for task in status["tasks"] if task["rule"] not in names]:
+        yield f"still at work by the rule {task['rule']}, which is gone: {_task(task)}"
 
 
 def _head(status: Mapping[str, Any]) -> str:
@@ -109,7 +112,11 @@ def _more(rule: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[str]:
         yield f"blocked: {rule['blocked']}"
     for task in status["tasks"]:
         if task["rule"] == rule["name"]:
-            yield f"job {task['job']}, {task['picture']}: {_view(task)}"
+            yield _task(task)
+
+
+def _task(task: Mapping[str, Any]) -> str:
+    return f"job {task['job']}, {task['picture']}: {_view(task)}"
 
 
 def _view(task: Mapping[str, Any]) -> TaskView:

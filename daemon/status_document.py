@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 from daemon import partners
 from daemon.answers import iso, open_ledger
@@ -20,7 +20,8 @@ IMPATIENT = 1.0
 
 def document(config: Config, live: Mapping[str, Any]) -> dict[str, Any]:
     """The stable content of `darkroom status --json`. `live` is empty where no daemon runs, or none answers."""
-    counts, groups, trouble = _counted(config)
+    tasks = live.get("tasks", [])
+    counts, groups, names, trouble = _counted(config, [task["job"] for task in tasks])
     return {
         "running": bool(live),
         "responding": bool(live),
@@ -38,20 +39,29 @@ def document(config: Config, live: Mapping[str, Any]) -> dict[str, Any]:
             "at_next_start": live.get("held_back", []),
         },
         "ledger_trouble": trouble,
-        "tasks": [_task(task) for task in live.get("tasks", [])],
+        "tasks": [_task(task | {"rule": names.get(task["job"], task["rule"])}) for task in tasks],
         "rules": [_rule(rule, counts.get(rule.name, {}), groups.get(rule.name), live) for rule in config.rules],
     }
 
 
-def _counted(config: Config) -> tuple[dict[str, dict[State, int]], dict[str, tuple[int, str]], str | None]:
-    """Jobs by rule and state, groups that wait by rule, and why neither can be told."""
+class _Counted(NamedTuple):
+    """Jobs by rule and state, groups that wait by rule, the rules by now of jobs at work, and why none can be told."""
+
+    counts: Mapping[str, Mapping[State, int]] = {}
+    groups: Mapping[str, tuple[int, str]] = {}
+    names: Mapping[int, str] = {}
+    trouble: str | None = None
+
+
+def _counted(config: Config, at_work: Sequence[int]) -> _Counted:
     try:
         if (ledger := open_ledger(config, timeout=IMPATIENT)) is None:
-            return {}, {}, None
+            return _Counted()
         with closing(ledger):
-            return ledger.counts(), _waiting(config, ledger), None
+            names = {job.id: job.rule for job in ledger.jobs(ids=at_work)}
+            return _Counted(ledger.counts(), _waiting(config, ledger), names)
     except BlockedError as error:
-        return {}, {}, str(error)
+        return _Counted(trouble=str(error))
 
 
 def _waiting(config: Config, ledger: Ledger) -> dict[str, tuple[int, str]]:
