@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
 
-from daemon import folders, partners
+from daemon import folders, partners, whereabouts
 from daemon.adoption import adopt_in_ledger
 from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
 from daemon.announcement import announcement
@@ -66,10 +66,12 @@ class Service:
         self._threads = Threads()
         self._signs = LifeSigns(Notifier(self._complain), self._complain)
         self._signs.starting("opening the ledger, proving the device")
+        whereabouts.refuse_second(config)
         folders.make_folder(config.state_dir)
         self._lock = DaemonLock(config.state_dir)
         self._patience = Patience(self._complain, self._stop, once=once)
         self._stages = Assembly(self._rulebook, complain=self._complain, patience=self._patience)
+        whereabouts.clear(config)
         self._answer_for()
 
     def _answer_for(self) -> None:
@@ -175,6 +177,7 @@ class Service:
         if clean and self._threads.join(0):
             stages.ledger.close()
         self._control.close()
+        whereabouts.clear(self._config)
         stages.metrics.close()
         self._lock.release()
         self._signs.close()

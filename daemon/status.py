@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from daemon.control import NoAnswerError, ask
 from daemon.lock import alive, holder
 from daemon.state import State
 from daemon.tasks.view import TaskView
+from daemon.whereabouts import state_dir_in_use
 
 _STATE_DIR = re.compile(
     r"""^state_dir\s*:\s*(?:"([^"\\]+)"|'([^']+)'|([^"'\s#&*!|>{\[][^#\n]*?))\s*(?:#.*)?$""", re.MULTILINE
@@ -34,7 +36,7 @@ def status_of(path: Path) -> dict[str, Any]:
         from daemon.config import load_config
         from daemon.status_document import document
 
-        told = document(load_config(path), {})
+        told = document(replace(load_config(path), state_dir=state_dir), {})
         if alive(state_dir):  # it starts, it ends, or it hangs
             told |= {"running": True, "pid": holder(state_dir)}
         return told
@@ -45,7 +47,7 @@ def state_dir_of(path: Path) -> Path:
 
     Raises ConfigError where there is no telling.
     """
-    guessed = _at_a_glance(path)
+    guessed = state_dir_in_use(path, _at_a_glance(path))
     try:
         if ask(guessed, "config").get("path") == os.path.abspath(path):
             return guessed
@@ -53,7 +55,7 @@ def state_dir_of(path: Path) -> Path:
         pass
     from daemon.config import load_config
 
-    return load_config(path).state_dir
+    return state_dir_in_use(path, load_config(path).state_dir)
 
 
 def _at_a_glance(path: Path) -> Path:

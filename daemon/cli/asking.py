@@ -52,8 +52,10 @@ def _status(options: argparse.Namespace) -> int:
 def _jobs(options: argparse.Namespace) -> int:
     from daemon.answers import job_lines, jobs_of
     from daemon.config import load_config
+    from daemon.whereabouts import in_use
 
-    jobs = jobs_of(load_config(options.config), options.state and State(options.state), options.rule, options.limit)
+    config = in_use(load_config(options.config))
+    jobs = jobs_of(config, options.state and State(options.state), options.rule, options.limit)
     for line in json_lines(jobs) if options.json else job_lines(jobs):
         print(line)
     return OK
@@ -61,9 +63,10 @@ def _jobs(options: argparse.Namespace) -> int:
 
 def _why(options: argparse.Namespace) -> int:
     from daemon.config import load_config
+    from daemon.whereabouts import in_use
     from daemon.why import why
 
-    known, lines = why(load_config(options.config), options.path)
+    known, lines = why(in_use(load_config(options.config)), options.path)
     print("\n".join(lines))
     return OK if known else FAILED
 
