@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from daemon.answers import check_rule, open_ledger
+from daemon.control import NoAnswerError, ask
 from daemon.counted import counted
 from daemon.errors import DarkroomError
 from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move
@@ -54,8 +56,7 @@ def cancel(config: Config, ids: Sequence[int]) -> int:
     """
     ledger = opened(config)
     with closing(ledger):
-        tasks = {rule.name for rule in config.rules if rule.is_task}
-        jobs, running = _take_off(ledger, ids, tasks)
+        jobs, running = _take_off(ledger, ids, _tasks(config))
         left = _stop(config, ledger, running)
     print(f"{counted(len(jobs) - len(left), 'job')} {State.CANCELLED.value}")
     for job in left:
@@ -63,17 +64,26 @@ def cancel(config: Config, ids: Sequence[int]) -> int:
     return 1 if left else 0
 
 
-def _take_off(ledger: Ledger, ids: Sequence[int], tasks: Set[str]) -> tuple[list[Job], list[int]]:
+def _tasks(config: Config) -> Callable[[Job], bool]:
+    """Whether a running job is a task. It began by its rule as that was then: the daemon knows what it runs."""
+    rules = config.rules_by_name()
+    with contextlib.suppress(NoAnswerError):
+        running = {task["job"] for task in ask(config.state_dir, "status")["tasks"]}
+        return lambda job: job.id in running or (job.rule in rules and rules[job.rule].is_task)
+    return lambda job: job.rule not in rules or rules[job.rule].is_task
+
+
+def _take_off(ledger: Ledger, ids: Sequence[int], is_task: Callable[[Job], bool]) -> tuple[list[Job], list[int]]:
     """Cancel those that wait; all of the jobs, and which of them are running tasks. Raises if one can be neither."""
     jobs = named(ledger, ids)
-    running = [job.id for job in jobs if job.state is State.RUNNING and job.rule in tasks]
+    running = [job.id for job in jobs if job.state is State.RUNNING and is_task(job)]
     others = [job.id for job in jobs if job.id not in running]
     try:
         ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.WAITING,)) for job in others])
     except IllegalMoveError:
         if named(ledger, ids) == jobs:
             raise
-        return _take_off(ledger, ids, tasks)  # the daemon took one, or handed one back, in this moment
+        return _take_off(ledger, ids, is_task)  # the daemon took one, or handed one back, in this moment
     return jobs, running
 
 
@@ -87,7 +97,9 @@ def _stop(config: Config, ledger: Ledger, running: Sequence[int]) -> list[Job]:
         while any(ledger.cancel_asked(job) for job in running) and time.monotonic() < deadline:
             time.sleep(0.05)
     else:
-        ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.RUNNING,)) for job in running])
+        certain = {intent.job for intent in ledger.intents()}  # the next start finishes their publishing
+        stopped = [job for job in running if job not in certain]
+        ledger.advance([Move(job, State.CANCELLED, CANCELLED, only_from=(State.RUNNING,)) for job in stopped])
     return [job for job in ledger.jobs(ids=running) if job.state is not State.CANCELLED]
 
 

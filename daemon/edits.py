@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from daemon import config_receipt, folders
+from daemon import config_receipt, folders, whereabouts
 from daemon.changes import changes, held_back
 from daemon.config import load_config
 from daemon.control import NoAnswerError
@@ -174,16 +174,25 @@ class Edits:
         if self.faults:
             self._tell(f"{self._path}: has no faults any more")
         self.faults = []
-        held = held_back(before, config)
-        if held and held != self.held_back:
-            self._tell(f"{self._path}: {', '.join(held)}: in force after the next start of darkroom")
-        self.held_back = held
+        self._hold_back(held_back(before, config), config)
         if fresh == before:
             return
         self._wanted = fresh
         self._reloading(True)
         folders.prepare([rule for rule in fresh.rules if rule not in before.rules], self._tell)
         self._adopt(fresh, lambda renamed: self._adopted(fresh, renamed))
+
+    def _hold_back(self, held: list[str], config: Config) -> None:
+        if held and held != self.held_back:
+            self._tell(f"{self._path}: {', '.join(held)}: in force after the next start of darkroom")
+        if "state_dir" in held and "state_dir" not in self.held_back:
+            kept = self._rulebook.config
+            whereabouts.leave(kept, self._tell)
+            told = f"stop darkroom, move what is in {kept.state_dir} to {config.state_dir}, and start it"
+            self._tell(f"{self._path}: state_dir: {told}; else every picture is done again", Level.WARNING)
+        elif "state_dir" not in held and "state_dir" in self.held_back:
+            whereabouts.clear(self._rulebook.config)
+        self.held_back = held
 
     def _adopted(self, fresh: Config, renamed: Mapping[str, str]) -> None:
         """It is in force. Called from the thread that did it, once for every edit, in their order."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daemon.errors import BlockedError, DarkroomError, remedy_of
+from daemon.ledger import Ledger
 from daemon.model import Rule
 from daemon.outputs import check_writable, discard, leftovers
+from daemon.rulebook import Rulebook
 
 
 def make_folder(folder: Path) -> None:
@@ -35,12 +38,21 @@ def prepare(rules: Sequence[Rule], complain: Callable[[str], None]) -> None:
                 complain(f"{rule.name}: {error}")
 
 
-def sweep(rules: Sequence[Rule], stop: threading.Event) -> None:
-    """Clear the temporary files that a killed run left behind, until `stop` is set."""
-    folders = {folder for rule in rules for folder in rule.folders}
-    folders |= {rule.source.to.folder for rule in rules if rule.source.to is not None}
-    for folder in sorted(folders - {"/"}):  # a template without a fixed part must not cost a walk over the machine
-        for path in leftovers(folder):
-            if stop.is_set():
-                return
-            discard(path)
+def sweep(rulebook: Rulebook, ledger: Ledger, stop: threading.Event) -> None:
+    """Clear the temporary files that a killed run left behind, until `stop` is set.
+
+    Also where rules wrote before they were edited; such a folder is then forgotten.
+    """
+    with contextlib.suppress(BlockedError):  # only when stopping: the next start sweeps
+        former = ledger.folders() - _written(rulebook)
+        # Not "/": a template without a fixed part must not cost a walk over the machine.
+        for folder in sorted((former | _written(rulebook)) - {"/"}):
+            for path in leftovers(folder):
+                if stop.is_set():
+                    return
+                discard(path)
+        ledger.forget_folders(former - _written(rulebook))
+
+
+def _written(rulebook: Rulebook) -> frozenset[str]:
+    return frozenset[str]().union(*(rule.folders | rule.source.folders for rule in rulebook.rules.values()))

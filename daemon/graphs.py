@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from kernels.chain import Chain
 
 RETRY = 5.0
 """Seconds before a failed export is tried again: its cause (a full disk) may have passed."""
+TIDY = 60.0
+"""Seconds after which graphs that no rule has are closed, which pictures of a former rule had opened again."""
 
 
 class _Graph(NamedTuple):
@@ -44,6 +47,7 @@ class Graphs:
         self._edited = threading.Event()
         self._missing = threading.Event()
         self._opened: dict[Chain, _Graph] = {}
+        self._taking: list[Path] = []
         self._trouble: dict[Chain, str] = {}
 
     def _rules(self) -> list[Rule]:
@@ -83,12 +87,11 @@ class Graphs:
         return list({rule.chain: rule for rule in self._rules() if rule.chain not in self._opened}.values())
 
     def look_for_new(self) -> None:
-        """The rules were edited: close the graphs that none has any more, and have the thread see to the new ones."""
+        """The rules were edited: forget the graphs that none has any more, and have the threads see to all of them."""
         chains = self._chains()
         # Copies: the thread that builds adds to them meanwhile. What it adds to the old ones it finds again.
         self._opened = {chain: graph for chain, graph in self._opened.copy().items() if chain in chains}
         self._trouble = {chain: why for chain, why in self._trouble.copy().items() if chain in chains}
-        self._runtime.keep([graph.path for graph in self._opened.values()])
         self.wake()
 
     def _chains(self) -> set[Chain]:
@@ -100,12 +103,20 @@ class Graphs:
         self._missing.set()
 
     def open_found(self, stop: threading.Event) -> None:
-        """Open what the store has, until `stop` is set. In a thread of its own: a build takes seconds, and an edit may
-        ask for a graph that is there."""
+        """Open what the store has, and close what no rule needs, until `stop` is set. In a thread of its own: a build
+        takes seconds, and an edit may ask for a graph that is there."""
+        tidied = time.monotonic()
         while not stop.is_set():
-            self._edited.wait(RETRY)
+            edited = self._edited.wait(RETRY)
             self._edited.clear()
             self.find()
+            if edited or time.monotonic() - tidied > TIDY:
+                self._close_former()
+                tidied = time.monotonic()
+
+    def _close_former(self) -> None:
+        paths = set(self._taking)  # first: what is taken is then among those opened
+        self._runtime.keep(paths | {graph.path for graph in self._opened.copy().values()})
 
     def build_missing(self, stop: threading.Event) -> None:
         """Build what the store has not, one graph at a time, until `stop` is set."""
@@ -130,10 +141,14 @@ class Graphs:
             self._complain(f"{rule.name}: no graph yet: {why}")
 
     def _take(self, rule: Rule, graph: Path) -> None:
-        if note := self._runtime.load(graph):
-            self._complain(f"{rule.name}: {note}")
-        self._trouble.pop(rule.chain, None)
-        self._opened[rule.chain] = _Graph(graph, self._store.key(rule.chain))
+        self._taking.append(graph)
+        try:
+            if note := self._runtime.load(graph):
+                self._complain(f"{rule.name}: {note}")
+            self._trouble.pop(rule.chain, None)
+            self._opened[rule.chain] = _Graph(graph, self._store.key(rule.chain))
+        finally:
+            self._taking.remove(graph)
         self._ready()
 
 

@@ -29,7 +29,7 @@ def known_as(rule: Rule) -> KnownRule:
     told = _told(rule)
     told.pop("name")
     takes = {name: told[name] for name in TAKES if name in told}
-    return KnownRule(_hash(told), _hash(takes), not rule.keeps_source)
+    return KnownRule(_hash(told), _hash(takes), not rule.keeps_source, rule.folders | rule.source.folders)
 
 
 def _hash(told: dict[str, Any]) -> str:

@@ -64,6 +64,11 @@ class SourcePolicy:
     action: SourceAction = SourceAction.KEEP
     to: Template | None = None
 
+    @property
+    def folders(self) -> frozenset[str]:
+        """The folder that sources are moved into, if they are."""
+        return frozenset() if self.to is None else frozenset({self.to.folder})
+
 
 class OnConflict(enum.StrEnum):
     """When the output exists and is not ours from the same source."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
 
-from daemon import folders, partners
+from daemon import folders, partners, whereabouts
 from daemon.adoption import adopt_in_ledger
 from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
 from daemon.announcement import announcement
@@ -66,10 +66,12 @@ class Service:
         self._threads = Threads()
         self._signs = LifeSigns(Notifier(self._complain), self._complain)
         self._signs.starting("opening the ledger, proving the device")
+        whereabouts.refuse_second(config)
         folders.make_folder(config.state_dir)
         self._lock = DaemonLock(config.state_dir)
         self._patience = Patience(self._complain, self._stop, once=once)
         self._stages = Assembly(self._rulebook, complain=self._complain, patience=self._patience)
+        whereabouts.clear(config)
         self._answer_for()
 
     def _answer_for(self) -> None:
@@ -148,7 +150,7 @@ class Service:
         self._control.open()
         self._threads.start("control", lambda: self._control.run(stop))
         stages.metrics.start(self._threads, stop)
-        self._threads.start("sweep", lambda: folders.sweep(self._config.rules, stop))
+        self._threads.start("sweep", lambda: folders.sweep(self._rulebook, stages.ledger, stop))
         self._threads.start("intake", lambda: stages.intake.run(stop), within=INTAKE_WITHIN)
         self._threads.start("graphs", lambda: stages.graphs.open_found(stop))
         self._threads.start("exports", lambda: stages.graphs.build_missing(stop))
@@ -190,6 +192,7 @@ class Service:
         if clean and self._threads.join(0):
             stages.ledger.close()
         self._control.close()
+        whereabouts.clear(self._config)
         stages.metrics.close()
         self._lock.release()
         self._signs.close()

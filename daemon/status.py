@@ -6,6 +6,7 @@ Loads little before it knows that no daemon answers: an answer then takes a mome
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def status_of(path: Path) -> dict[str, Any]:
         from daemon.promptly import Promptly
         from daemon.status_document import document
 
-        told = document(load_config(path), {}, Promptly("ledger-status"))
+        told = document(replace(load_config(path), state_dir=state_dir), {}, Promptly("ledger-status"))
         if alive(state_dir):  # it starts, it ends, or it hangs
             told |= {"running": True, "pid": holder(state_dir)}
         return told
@@ -55,6 +56,9 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"{rule['name']:{width}}  {numbers}"
         for line in _more(rule, status):
             yield f"{'':{width}}  {line}"
+    names = {rule["name"] for rule in status["rules"]}
+    for task in [task for task in status["tasks"] if task["rule"] not in names]:
+        yield f"still at work by the rule {task['rule']}, which is gone: {_task(task)}"
 
 
 def _head(status: Mapping[str, Any]) -> str:
@@ -88,7 +92,11 @@ def _more(rule: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[str]:
         yield f"blocked: {rule['blocked']}"
     for task in status["tasks"]:
         if task["rule"] == rule["name"]:
-            yield f"job {task['job']}, {task['picture']}: {_view(task)}"
+            yield _task(task)
+
+
+def _task(task: Mapping[str, Any]) -> str:
+    return f"job {task['job']}, {task['picture']}: {_view(task)}"
 
 
 def _view(task: Mapping[str, Any]) -> TaskView:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from daemon import partners
 from daemon.answers import iso, open_ledger
@@ -15,9 +15,13 @@ from daemon.promptly import WITHIN, Promptly
 from daemon.tasks.trace import finite
 from kernels.chain import describe
 
-Counted: TypeAlias = tuple[Mapping[str, Mapping[State, int]], Mapping[str, tuple[int, str]]]
-"""Jobs by rule and state, and groups that wait by rule."""
-_NOTHING: Counted = {}, {}
+
+class _Counted(NamedTuple):
+    """Jobs by rule and state, groups that wait by rule, and the rules by now of jobs at work."""
+
+    counts: Mapping[str, Mapping[State, int]] = {}
+    groups: Mapping[str, tuple[int, str]] = {}
+    names: Mapping[int, str] = {}
 
 
 def document(config: Config, live: Mapping[str, Any], promptly: Promptly) -> dict[str, Any]:
@@ -25,9 +29,11 @@ def document(config: Config, live: Mapping[str, Any], promptly: Promptly) -> dic
 
     The ledger is asked `promptly`: while it does not answer, the numbers are 0 and `ledger_trouble` says why.
     """
-    trouble, (counts, groups) = None, _NOTHING
+    tasks = live.get("tasks", [])
+    trouble, (counts, groups, names) = None, _Counted()
     try:
-        counts, groups = promptly.ask(lambda: _counted(config), config.state_dir / "ledger.db")
+        at_work = [task["job"] for task in tasks]
+        counts, groups, names = promptly.ask(lambda: _counted(config, at_work), config.state_dir / "ledger.db")
     except DarkroomError as error:
         trouble = str(error)
     return {
@@ -47,16 +53,17 @@ def document(config: Config, live: Mapping[str, Any], promptly: Promptly) -> dic
             "at_next_start": live.get("held_back", []),
         },
         "ledger_trouble": trouble,
-        "tasks": [_task(task) for task in live.get("tasks", [])],
+        "tasks": [_task(task | {"rule": names.get(task["job"], task["rule"])}) for task in tasks],
         "rules": [_rule(rule, counts.get(rule.name, {}), groups.get(rule.name), live) for rule in config.rules],
     }
 
 
-def _counted(config: Config) -> Counted:
+def _counted(config: Config, at_work: Sequence[int]) -> _Counted:
     if (ledger := open_ledger(config.state_dir, timeout=WITHIN)) is None:
-        return {}, {}
+        return _Counted()
     with closing(ledger):
-        return ledger.counts(), _waiting(config, ledger)
+        names = {job.id: job.rule for job in ledger.jobs(ids=at_work)}
+        return _Counted(ledger.counts(), _waiting(config, ledger), names)
 
 
 def _waiting(config: Config, ledger: Ledger) -> dict[str, tuple[int, str]]:

@@ -35,8 +35,9 @@ def add_commands(commands: Commands) -> None:
 def _retry(options: argparse.Namespace) -> int:
     from daemon.asking import retry
     from daemon.config import load_config
+    from daemon.whereabouts import in_use
 
-    config = load_config(options.config)
+    config = in_use(load_config(options.config))
     if not (options.jobs or options.rule or options.all_failed):
         raise ConfigError(["darkroom retry: name jobs, or --rule R, or --all-failed"])
     return retry(config, options.jobs, options.rule)
@@ -45,10 +46,11 @@ def _retry(options: argparse.Namespace) -> int:
 def _redo(options: argparse.Namespace) -> int:
     from daemon.config import load_config
     from daemon.redoing import redo
+    from daemon.whereabouts import in_use
 
     if not (options.jobs or options.rule):
         raise ConfigError(["darkroom redo: name jobs, or --rule R"])
-    return redo(load_config(options.config), options.jobs, options.rule)
+    return redo(in_use(load_config(options.config)), options.jobs, options.rule)
 
 
 def _reload(options: argparse.Namespace) -> int:
@@ -73,8 +75,9 @@ def _reload(options: argparse.Namespace) -> int:
 def _cancel(options: argparse.Namespace) -> int:
     from daemon.asking import cancel
     from daemon.config import load_config
+    from daemon.whereabouts import in_use
 
-    return cancel(load_config(options.config), options.jobs)
+    return cancel(in_use(load_config(options.config)), options.jobs)
 
 
 def _relocate(options: argparse.Namespace) -> int:

@@ -235,6 +235,11 @@ class Ledger(Questions):
         """Forget a file darkroom wrote and has removed."""
         self._write(lambda db: db.execute("DELETE FROM outputs WHERE path = ?", (text(path),)))
 
+    def forget_folders(self, folders: Iterable[str]) -> None:
+        """Nothing is left in these folders of a time when rules wrote into them."""
+        rows = [(text(folder),) for folder in folders]
+        self._write(lambda db: db.executemany("DELETE FROM folders WHERE path = ?", rows))
+
     def source_settled(self, jobs: Sequence[int], *, gone: bool) -> None:
         """The sources of these done jobs were dealt with; `gone`: they are no longer in the watched folder."""
         rows = [(gone, job) for job in jobs]

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, NamedTuple, TypeAlias
 
-from daemon.ledger.database import path_of
+from daemon.ledger.database import path_of, text
 from daemon.ledger.members import INCOMPLETE, WHOLE
 from daemon.ledger.values import PROMISED, KnownRule
 from daemon.model import Fingerprint, Member
@@ -60,6 +60,8 @@ def adopt(db: sqlite3.Connection, rules: Mapping[str, KnownRule], homeless: Home
         _look_through(db, name, homeless, leave)
     db.execute("DELETE FROM rules")
     db.executemany("INSERT INTO rules VALUES (?,?,?)", [(name, r.identity, r.takes) for name, r in rules.items()])
+    folders = {text(folder) for rule in rules.values() for folder in rule.folders}
+    db.executemany("INSERT OR IGNORE INTO folders VALUES (?)", [(folder,) for folder in folders])
     return renamed
 
 

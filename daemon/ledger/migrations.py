@@ -203,3 +203,9 @@ def m016_receipts(connection: sqlite3.Connection) -> None:
         "UPDATE outputs SET receipt = 1 WHERE CAST(substr(path, -10) AS TEXT) = '.error.txt'"
         " AND EXISTS (SELECT 1 FROM history WHERE history.job = outputs.job AND state = 'failed')"
     )
+
+
+@migration
+def m017_folders(connection: sqlite3.Connection) -> None:
+    """Folders that rules write into, or wrote into before an edit: a kill may have left temporary files there."""
+    connection.execute("CREATE TABLE folders (path PRIMARY KEY) WITHOUT ROWID")

@@ -73,6 +73,10 @@ class Questions:
                 found |= {Fingerprint(*row) for row in self._read(sql, tuple(chunk))}
         return found & set(fingerprints)
 
+    def folders(self) -> set[str]:
+        """The folders that rules write into, and those that rules wrote into before they were edited."""
+        return {path_of(row[0]) for row in self._read("SELECT path FROM folders", ())}
+
     # -- jobs ----------------------------------------------------------------------------------------------------
 
     def intents(self) -> list[Intent]:

@@ -68,12 +68,13 @@ class Move:
 class KnownRule:
     """A rule as the ledger knows it: hashes of all that it is but its name, and of which files it `takes`.
 
-    `acts`: it deletes or moves its sources.
+    `acts`: it deletes or moves its sources. `folders` are those that it writes into.
     """
 
     identity: str
     takes: str
     acts: bool = False
+    folders: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,10 +113,14 @@ class Runtime:
         return self._graphs[graph].note
 
     def keep(self, graphs: Collection[Path]) -> None:
-        """Close the other graphs that are open. One that is still needed after all is opened again."""
-        if self._base is Device.CPU:  # of a card, memory is freed at the end only: to free it can wait for its work
-            self._graphs.keep(graphs)
-            self._on_cpu.keep(graphs)
+        """Close the other graphs that are open. One that is still needed after all is opened again.
+
+        To free the memory of a card may wait for its work: not to be called by whoever must not wait.
+        """
+        self._graphs.keep(graphs)
+        self._on_cpu.keep(graphs)
+        if self._builder is not None and not self._lost:
+            self._builder.keep(graphs)
 
     def run(self, graph: Path, pictures: Sequence[Pixels]) -> Ran:
         """Run pictures of one shape, each uint8 H×W×3, through a graph.

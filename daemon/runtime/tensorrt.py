@@ -6,11 +6,12 @@ until it is there, and only then it takes over; and what goes wrong costs nothin
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -126,6 +127,16 @@ class Builder:
             self._engines.pop((graph, size), None)
         self._fail((graph, size), why)
 
+    def keep(self, graphs: Collection[Path]) -> None:
+        """Forget the engines of other graphs, and what was seen of them."""
+        with self._lock:
+            others = [key for key in self._engines if key[0] not in graphs]
+            freed = [self._engines.pop(key) for key in others]
+            for known in (self._seen, self._failed):
+                for key in [key for key in known if key[0] not in graphs]:
+                    del known[key]
+        del freed  # not under the lock: it may wait for the card
+
     def stop(self) -> None:
         """Build nothing more and say nothing more; a build that is under way cannot be stopped."""
         self._stop.set()
@@ -140,19 +151,20 @@ class Builder:
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            try:
-                wish = self._wishes.get(timeout=WAIT)
-            except queue.Empty:
-                continue
-            key, begun = (wish.graph, wish.size), time.monotonic()
-            try:
-                built = self._build(wish)
-            except NotFaster as error:
-                self._fail(key, str(error), quiet=True)
-            except Exception as error:  # noqa: BLE001 - whatever a build does, pictures go on as they did
-                self._fail(key, str(error) or type(error).__name__)
-            else:
-                self._join(key, built, time.monotonic() - begun)
+            with contextlib.suppress(queue.Empty):
+                self._fulfil(self._wishes.get(timeout=WAIT))
+
+    def _fulfil(self, wish: Wish) -> None:
+        """A function of its own: what it leaves behind would keep its sessions open until the next wish."""
+        key, begun = (wish.graph, wish.size), time.monotonic()
+        try:
+            built = self._build(wish)
+        except NotFaster as error:
+            self._fail(key, str(error), quiet=True)
+        except Exception as error:  # noqa: BLE001 - whatever a build does, pictures go on as they did
+            self._fail(key, str(error) or type(error).__name__)
+        else:
+            self._join(key, built, time.monotonic() - begun)
 
     def _build(self, wish: Wish) -> Built:
         bucket = bucket_for(wish.size)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
 from daemon.runtime import Runtime, tensorrt
 from daemon.runtime.devices import PROVIDERS, Device, OutOfMemory
+from daemon.runtime.engine import Source
 from daemon.runtime.engine_cache import TEMPORARY, TIMING
+from daemon.runtime.providers import Plan
 from daemon.runtime.tensorrt import HOT, bucket_for
 from tests.box import wait_until
 from tests.runtime.fakes import FakeEngine, FakeSession
@@ -218,3 +222,28 @@ def test_a_card_that_is_given_up_takes_its_builder_along(tmp_path: Path, pooling
 def test_buckets_bound_pixels_and_pictures() -> None:
     assert bucket_for((256, 256)).most == 244 and bucket_for((16, 16)).most == 256
     assert bucket_for((6000, 8000)).most == 1
+
+
+def test_sessions_of_graphs_that_no_rule_has_are_freed(tmp_path: Path, pooling: Path, mosaic: Path) -> None:
+    """On a card each holds memory. One that a picture in flight needs after all is opened again."""
+    card, sessions = Card(tmp_path), list[tuple[object, weakref.ref[FakeSession]]]()
+    real = card.engine.open
+
+    def opened(graph: Source, plan: Plan) -> FakeSession:
+        session = real(graph, plan)
+        sessions.append((graph, weakref.ref(session)))
+        return session
+
+    card.engine.open = opened  # type: ignore[method-assign]
+
+    def held(graph: Path) -> int:
+        gc.collect()
+        return sum(each == graph and session() is not None for each, session in sessions)
+
+    card.run(mosaic, 1)
+    card.run(pooling)
+    wait_until(lambda: card.run(pooling) == "tensorrt", what="the engine")
+    assert (held(mosaic), held(pooling)) == (1, 2)
+    card.runtime.keep([mosaic])
+    wait_until(lambda: held(pooling) == 0, what="the thread that built it to let go")
+    assert held(mosaic) == 1 and card.run(pooling, 1) == "cuda"

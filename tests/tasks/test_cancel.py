@@ -58,6 +58,25 @@ def test_a_running_task(taskbox: TaskBox, tiny: Pixels) -> None:
     assert_same(taskbox, "slow/cat.png", "calm/cat.png")
 
 
+def test_tasks_of_rules_that_were_renamed_or_removed(taskbox: TaskBox, tiny: Pixels) -> None:
+    """They go on, are told of, under the name that their rule has now, and can be cancelled."""
+    taskbox.configure(rule("slow", SLOW), rule("gone", SLOW), tasks="concurrency: 2")
+    for name in ("slow", "gone"):
+        taskbox.drop(f"{name}/cat.png", tiny)
+    daemon = taskbox.start()
+    wait_until(lambda: sum(task["step"] > 0 for task in taskbox.snapshot().get("tasks", [])) == 2, 120, "both at work")
+    renamed = rule("slow", SLOW, "output: out/slow/{stem}.{ext}").replace("name: slow", "name: renamed")
+    taskbox.configure(renamed, tasks="concurrency: 2")
+    wait_until(lambda: daemon.said("rule gone removed") and daemon.said("rule slow is now called renamed"), 20)
+    told = taskbox.darkroom("status").stdout
+    assert "still at work by the rule gone, which is gone: job " in told and "slow" not in told, told
+    jobs = {task["rule"]: task["job"] for task in taskbox.snapshot()["tasks"]}
+    assert jobs.keys() == {"renamed", "gone"}
+    taskbox.darkroom("cancel", *map(str, jobs.values()))
+    assert {taskbox.state("renamed/cat.png"), taskbox.state("gone/cat.png")} == {"cancelled"}
+    daemon.stop()
+
+
 def test_a_step_that_takes_long(taskbox: TaskBox, tiny: Pixels) -> None:
     """The worker is ended by force, and the checkpoint before the step stands, also one of an earlier try."""
     taskbox.configure(rule("slow", LONG_STEP), rule("calm", SHORT_STEP), tasks="checkpoint: 100ms")
