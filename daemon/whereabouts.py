@@ -2,10 +2,10 @@
 
 Loads little: to read config.yaml whole takes longer than any answer.
 
-If `state_dir` was edited, the daemon keeps the old one until it is started again; whoever looks into the file would ask in the new one, and find
-nobody. So it leaves a note of the old one beside the file, and takes it away at its end. A note alone proves nothing,
-for a kill may have left it: what it names counts if a daemon holds the lock there, and answers
-for this file, if it answers at all.
+If `state_dir` was edited, the daemon keeps the old one until it is started again; whoever looks into the file would ask
+in the new one, and find nobody. So it leaves a note of the old one beside the file, and takes it away at its end. A
+note alone proves nothing, for a kill may have left it: what it names counts if a daemon holds the lock there, and
+answers for this file, if it answers at all.
 """
 
 from __future__ import annotations
