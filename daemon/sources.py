@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daemon.entries import entry_of, same_entry
-from daemon.errors import DarkroomError
+from daemon.errors import DarkroomError, remedy_of
 from daemon.groups import places_of
 from daemon.ledger import Ledger
 from daemon.model import Fingerprint, Job, Member, Rule, SourceAction, State
@@ -104,10 +104,11 @@ class Sources:
         return True
 
     def _tell(self, job: Job, rule: Rule, error: Exception) -> None:
-        problem = error.strerror if isinstance(error, OSError) else str(error)
+        problem, remedy = str(error), "give the daemon's user permission"
+        if isinstance(error, OSError):
+            problem, remedy = error.strerror or problem, remedy_of(error, remedy)
         verb = "deleted" if rule.source.action is SourceAction.DELETE else "moved"
-        remedy = "give the daemon's user permission and restart"
-        self._complain(f"{job.path}: done, but the source cannot be {verb} ({problem}); {remedy}")
+        self._complain(f"{job.path}: done, but the source cannot be {verb} ({problem}); {remedy}, and restart")
 
 
 def _files(job: Job, members: Sequence[Member]) -> list[_File]:

@@ -12,6 +12,8 @@ from daemon.model import Job, State
 MAX_BACKOFF = 8.0
 MAX_PAUSE = 30.0
 LOOK_AGAIN = 1.0
+SELDOM = 0.1
+"""Of a job's age, the wait until another look: each leaves two lines in its history, and some files stay open for days."""
 
 
 def verdict(job: Job, error: DarkroomError, retries: int, now: float, pause: float = 0.0) -> Move:
@@ -20,7 +22,8 @@ def verdict(job: Job, error: DarkroomError, retries: int, now: float, pause: flo
     if isinstance(error, SourceGone | SourceChanged):
         return Move(job.id, State.SKIPPED, reason, gone=True)
     if isinstance(error, StillWritten):
-        return Move(job.id, State.WAITING, reason, not_before=now + LOOK_AGAIN)
+        wait = min(max(LOOK_AGAIN, SELDOM * (now - job.created)), MAX_PAUSE)
+        return Move(job.id, State.WAITING, reason, not_before=now + wait)
     if isinstance(error, BlockedError):
         return Move(job.id, State.WAITING, reason, not_before=now + pause)
     if isinstance(error, TransientError) and job.attempts < retries:

@@ -39,9 +39,15 @@ def test_what_would_fail_again_fails_at_once(error: DarkroomError) -> None:
 
 
 def test_waiting_for_others_counts_no_retry() -> None:
-    written, blocked = verdict(JOB, StillWritten("open"), 0, NOW), verdict(JOB, BlockedError("full"), 0, NOW, pause=4)
+    new = replace(JOB, created=NOW)
+    written, blocked = verdict(new, StillWritten("open"), 0, NOW), verdict(JOB, BlockedError("full"), 0, NOW, pause=4)
     assert (written.to, written.attempts, written.not_before) == (State.WAITING, None, NOW + LOOK_AGAIN)
     assert (blocked.to, blocked.attempts, blocked.not_before) == (State.WAITING, None, NOW + 4)
+
+
+@pytest.mark.parametrize(("age", "wait"), [(0, LOOK_AGAIN), (100, 10), (86400, MAX_PAUSE)])
+def test_a_file_that_stays_open_is_looked_at_less_and_less(age: float, wait: float) -> None:
+    assert verdict(replace(JOB, created=NOW - age), StillWritten("open"), 0, NOW).not_before == NOW + wait
 
 
 def test_retries_double_are_bounded_and_end() -> None:
