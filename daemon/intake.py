@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from daemon.adoption import Adopted, Adoption, adopt_in_ledger
 from daemon.errors import BlockedError
@@ -12,7 +12,7 @@ from daemon.grouping import Grouping
 from daemon.ledger import Arrival, Ledger, Move
 from daemon.meters import NO_METERS, Meters, Stage
 from daemon.model import Config, Job, Rule, State
-from daemon.report.values import REPORT_FILES
+from daemon.newcomers import Newcomers, by_root
 from daemon.rulebook import Rulebook
 from daemon.scan import CHUNK, events_arrive, look, scan
 from daemon.settle import Settler, Sighting
@@ -63,11 +63,9 @@ class Intake:
 
     def _read_rules(self) -> Grouping:
         """Take the rules in force. A folder is due for a scan if it has other rules than before."""
-        before, self._rules = self._rules, _by_root(self._config.rules)
+        before, self._rules = self._rules, by_root(self._config.rules)
         self._recursive = {root: any(rule.recursive for rule in rules) for root, rules in self._rules.items()}
-        # Rewritten all the time, so they are known by their names.
-        reports = [rule.report for rule in self._config.rules if rule.report is not None]
-        self._reports = {f"{folder}/{name}" for folder in reports for name in REPORT_FILES}
+        self._newcomers = Newcomers(self._rules, self._ledger)
         latest = time.monotonic() + self._config.rescan
         self._scan_due = {
             # Where there are groups, those that were touched and not yet looked at are forgotten with the old rules.
@@ -114,7 +112,7 @@ class Intake:
     def _follow_rules(self) -> None:
         """The rulebook was replaced."""
         self._settler.quiet = self._config.settle
-        self._settler.forget_folders(_by_root(self._config.rules))
+        self._settler.forget_folders(by_root(self._config.rules))
         self._groups = self._read_rules()
         self._watcher.follow(self._recursive.items(), self._groups.roots)
         if self._supervise_due:
@@ -216,7 +214,7 @@ class Intake:
             else:
                 self._groups.gone(held.root, held.relative)
         for root, sightings in again.items():
-            self._enter(root, self._unknown(root, sightings))
+            self._enter(root, self._newcomers.among(root, sightings))
 
     def _consider(self, root: str, sightings: Sequence[Sighting]) -> None:
         """Enter what is new and provably still; hold what is new and not."""
@@ -224,25 +222,12 @@ class Intake:
         for sighting in sightings:
             self._groups.touch(root, sighting.relative, closed=sighting.closed)
         ready = list[tuple[Rule, Sighting]]()
-        for rule, sighting in self._unknown(root, sightings):
+        for rule, sighting in self._newcomers.among(root, sightings):
             if self._settler.still(sighting, time.time()):
                 ready.append((rule, sighting))
             else:
                 self._settler.hold(sighting, time.monotonic())
         self._enter(root, ready)
-
-    def _unknown(self, root: str, sightings: Sequence[Sighting]) -> Iterator[tuple[Rule, Sighting]]:
-        """The files that a rule of single files matches, darkroom did not write, and the ledger has no job for."""
-        rules = [rule for rule in self._rules.get(root, ()) if not rule.inputs]
-        wanted = [(rule, [s for s in sightings if rule.takes(s.relative)]) for rule in rules]
-        found = {s.fingerprint for _, taken in wanted for s in taken}
-        ours = self._ledger.own(list(found)) if found else set()
-        for rule, taken in wanted:
-            known = self._ledger.latest(rule.name, root, [s.relative for s in taken]) if taken else {}
-            for sighting in taken:
-                new = known.get(sighting.relative) != sighting.fingerprint
-                if new and sighting.fingerprint not in ours and f"{root}/{sighting.relative}" not in self._reports:
-                    yield rule, sighting
 
     def _enter(self, root: str, ready: Iterable[tuple[Rule, Sighting]]) -> None:
         reason = f"found, still for {self._config.settle:g} s"
@@ -259,11 +244,3 @@ class Intake:
         if (ripe := self._settler.next_ripe(now)) is not None:
             waits.append(ripe)
         return min(max(0.0, min(waits)), SUPERVISE)
-
-
-def _by_root(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
-    found: dict[str, list[Rule]] = {}
-    for rule in rules:
-        for root in rule.watch:
-            found.setdefault(str(root), []).append(rule)
-    return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 
 from daemon import stages
@@ -20,6 +19,7 @@ from daemon.errors import BlockedError, SourceChanged
 from daemon.ledger import Ledger, Move
 from daemon.meters import NO_METERS, Meters, Stage
 from daemon.model import Job, Rule, State
+from daemon.outlet import Outlet
 from daemon.placement import Encoded
 from daemon.publish import Publisher
 from daemon.rulebook import Rulebook
@@ -33,11 +33,9 @@ log = logging.getLogger("darkroom")
 
 READ_AHEAD = 1024  # jobs claimed and not yet decoded, at most: workers must not wait for a transaction
 RUN_BYTES_PER_PIXEL = 80  # while a graph runs; measured at 24 MP: mosaic 3, wide blur 48, blur in linear light 72
-GROUP = 256  # results published together at most
 CLAIM_WITHIN, PUBLISH_WITHIN, WORK_WITHIN = 120.0, 600.0, 1200.0
 """Seconds after which a loop that has not gone round hangs (docs/decisions/028-liveness.md): a transaction; a group
 synced to a disk that is busy; a chunk of large pictures, or the engine of a card that is built for its shape."""
-GATHER = 0.1  # seconds that results wait for others on their way: a sync costs much the same for one as for many
 
 
 class Pipeline:
@@ -78,8 +76,7 @@ class Pipeline:
             pixels_of=lambda work: work.run_pixels,
             memory_used=lambda: self._budget.used,
         )
-        self._results: deque[Encoded] = deque()
-        self._results_changed = threading.Condition()
+        self._outlet = Outlet(self.publisher, self.endings, meters)
         self._feed = threading.Event()
         self._stopping = threading.Event()
         self._ending = threading.Event()
@@ -89,7 +86,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads."""
-        bodies = [("claim", self._claim_loop, CLAIM_WITHIN), ("publish", self._publish_loop, PUBLISH_WITHIN)]
+        bodies = [("claim", self._claim_loop, CLAIM_WITHIN), ("publish", self._outlet.run, PUBLISH_WITHIN)]
         bodies += [(f"work-{number}", self._work_loop, WORK_WITHIN) for number in range(self._options.workers)]
         for name, body, within in bodies:
             self.threads.start(name, body, within=within)
@@ -108,6 +105,10 @@ class Pipeline:
         """There may be jobs to claim."""
         self._feed.set()
 
+    def hand_in(self, encoded: Encoded) -> None:
+        """Publish a result that was made elsewhere; its job must be among those expected."""
+        self._outlet.hand_in([encoded])
+
     def stop(self, timeout: float) -> bool:
         """Finish what is decoded, hand back the rest; False if a thread had to be left behind after `timeout` s."""
         deadline = time.monotonic() + timeout
@@ -119,8 +120,7 @@ class Pipeline:
             self._ending.wait(0.02)
         self._ending.set()
         self._bench.wake_all()
-        with self._results_changed:
-            self._results_changed.notify_all()
+        self._outlet.end()
         return self.threads.join(max(0.2, deadline - time.monotonic()))
 
     # -- claiming ------------------------------------------------------------------------------------------------
@@ -190,9 +190,7 @@ class Pipeline:
                 self._release(work)
             except Exception as error:  # noqa: BLE001 - one picture must not end the thread; the job tells
                 self._drop(work, error)
-        with self._results_changed:
-            self._results.extend(results)
-            self._results_changed.notify()
+        self._outlet.hand_in(results)
 
     def _run(self, works: Sequence[Work]) -> None:
         self._meters.batch(len(works))
@@ -222,44 +220,6 @@ class Pipeline:
             self._drop(work, error)
             return False
         return True
-
-    # -- publishing ----------------------------------------------------------------------------------------------
-
-    def _publish_loop(self) -> None:
-        while not (self._ending.is_set() and not self._results):
-            beat()
-            group = self._take_group()
-            try:
-                if not group:
-                    self.publisher.sources.dispose()  # a rule that shares a file may have ended without an output
-                    continue
-                with self._meters.timed(Stage.PUBLISH):
-                    later = self.publisher.publish(group)
-            except BlockedError as error:  # only when stopping: the ledger waits otherwise; a restart recovers
-                log.error("%s", error)
-                return
-            with self._results_changed:
-                self._results.extendleft(reversed(later))
-
-    def _take_group(self) -> list[Encoded]:
-        """Results to publish together: what is there at once if nothing else is on its way, else a short while's."""
-        with self._results_changed:
-            if not self._results:
-                self._results_changed.wait(WAIT)
-            deadline = time.monotonic() + GATHER
-            while len(self._results) < self._coming() and (left := deadline - time.monotonic()) > 0:
-                self._results_changed.wait(left)
-            return [self._results.popleft() for _ in range(min(GROUP, len(self._results)))]
-
-    def _coming(self) -> int:
-        """Results worth waiting for: those of tasks may take hours."""
-        return min(GROUP, self.in_flight - self.endings.slow)
-
-    def hand_in(self, encoded: Encoded) -> None:
-        """Publish a result that was made elsewhere; its job must be among those expected."""
-        with self._results_changed:
-            self._results.append(encoded)
-            self._results_changed.notify()
 
     # -- endings -------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ not. Every other transition may be lost with the power and is then simply made a
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,16 +14,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 from daemon.errors import BlockedError
-from daemon.ledger import measurements, members
+from daemon.ledger import members
 from daemon.ledger.adopting import Homeless, adopt
 from daemon.ledger.database import Database, numbers, text
 from daemon.ledger.jobs import COLUMNS, job_of
 from daemon.ledger.measurements import MeasuredPictures
+from daemon.ledger.moves import apply, asked_again, leave, printable, remember, remember_results
 from daemon.ledger.moving import Relocated, Relocation, SameFile
 from daemon.ledger.questions import Questions
 from daemon.ledger.values import (
     ASKED_AGAIN,
-    BEFORE,
     NEXT,
     PROMISED,
     Arrival,
@@ -95,7 +94,7 @@ class Ledger(Questions):
                 if (job := members.waits_for_files(db, new)) is not None:
                     ids.append(self._renew(db, job, new))
                 else:
-                    again = new.again or _asked_again(db, new)
+                    again = new.again or asked_again(db, new)
                     self._supersede(db, new)
                     ids.append(self._enter(db, new, again))
 
@@ -103,7 +102,7 @@ class Ledger(Questions):
         return ids
 
     def _enter(self, db: sqlite3.Connection, new: Arrival, again: bool) -> int:
-        now, reason, lacks = self._clock(), _printable(new.reason), new.lacks and _printable(new.lacks)
+        now, reason, lacks = self._clock(), printable(new.reason), new.lacks and printable(new.lacks)
         key = (new.rule, text(new.root), text(new.relative), *numbers(new.fingerprint))
         cursor = db.execute(
             "INSERT INTO jobs"
@@ -113,18 +112,18 @@ class Ledger(Questions):
         )
         assert cursor.lastrowid is not None
         members.remember(db, cursor.lastrowid, new.members)
-        _remember(db, cursor.lastrowid, now, State.WAITING, reason)
+        remember(db, cursor.lastrowid, now, State.WAITING, reason)
         return cursor.lastrowid
 
     def _renew(self, db: sqlite3.Connection, job: int, new: Arrival) -> int:
-        now, reason, lacks = self._clock(), _printable(new.reason), new.lacks and _printable(new.lacks)
+        now, reason, lacks = self._clock(), printable(new.reason), new.lacks and printable(new.lacks)
         db.execute(
             "UPDATE jobs SET size = ?, mtime_ns = ?, inode = ?, reason = ?, updated = ?, lacks = ? WHERE id = ?",
             (*numbers(new.fingerprint), reason, now, lacks, job),
         )
         members.forget(db, job)
         members.remember(db, job, new.members)
-        _remember(db, job, now, State.WAITING, reason)
+        remember(db, job, now, State.WAITING, reason)
         return job
 
     def _supersede(self, db: sqlite3.Connection, new: Arrival) -> None:
@@ -133,7 +132,7 @@ class Ledger(Questions):
             (new.rule, text(new.root), text(new.relative)),
         ).fetchall()
         reason = "replaced by newer content before it was taken; a newer job has it"
-        self._apply(db, [Move(job, State.SKIPPED, reason) for (job,) in rows])
+        apply(db, [Move(job, State.SKIPPED, reason) for (job,) in rows], self._clock())
 
     def adopt(self, rules: Mapping[str, KnownRule], homeless: Homeless) -> dict[str, str]:
         """Take over the rules in force, by name; the new names, by the old, of those only renamed.
@@ -144,7 +143,7 @@ class Ledger(Questions):
 
         def take_over(db: sqlite3.Connection) -> None:
             renamed.clear()
-            renamed.update(adopt(db, rules, homeless, partial(self._leave, db)))
+            renamed.update(adopt(db, rules, homeless, partial(leave, db, self._clock())))
 
         self._write(take_over)
         return renamed
@@ -165,7 +164,7 @@ class Ledger(Questions):
 
         def take(db: sqlite3.Connection) -> None:
             jobs[:] = [job_of(row) for row in db.execute(sql, (self._clock(), *rules, limit))]
-            self._apply(db, [Move(job.id, State.RUNNING, reason) for job in jobs])
+            apply(db, [Move(job.id, State.RUNNING, reason) for job in jobs], self._clock())
 
         if self._read(sql, (self._clock(), *rules, 1)):  # an idle daemon asks often, and must not write for it
             self._write(take)
@@ -173,7 +172,7 @@ class Ledger(Questions):
 
     def advance(self, moves: Sequence[Move], *, durable: bool = False) -> None:
         """Change the state of jobs, all or none: the one door through which a state changes (law 3)."""
-        self._write(lambda db: self._apply(db, moves), durable=durable)
+        self._write(lambda db: apply(db, moves, self._clock()), durable=durable)
 
     def ask_to_cancel(self, jobs: Sequence[int]) -> None:
         """Note the wish to cancel these running jobs. The daemon that runs them moves them; another end forgets it."""
@@ -196,7 +195,7 @@ class Ledger(Questions):
             for move in (moves or {}).values():
                 values = (move.device, move.content, move.recipe, PROMISED if move.source_due else 0, move.job)
                 db.execute("UPDATE jobs SET device = ?, content = ?, recipe = ?, source_due = ? WHERE id = ?", values)
-                _remember_results(db, move)
+                remember_results(db, move)
 
         self._write(record, durable=True)
 
@@ -218,7 +217,7 @@ class Ledger(Questions):
 
         def record(db: sqlite3.Connection) -> None:
             _record_outputs(db, [(i.target, i.job, i.fingerprint) for i, _ in published])
-            self._apply(db, [move for _, move in published if move is not None])
+            apply(db, [move for _, move in published if move is not None], self._clock())
             db.executemany("DELETE FROM publications WHERE job = ?", [(i.job,) for i, _ in published])
 
         self._write(record)
@@ -256,71 +255,6 @@ class Ledger(Questions):
 
         self._write(move, durable=True)
         return told
-
-    # -- plumbing ------------------------------------------------------------------------------------------------
-
-    def _apply(self, db: sqlite3.Connection, moves: Sequence[Move]) -> None:
-        now = self._clock()
-        for move in moves:
-            before, reason = move.only_from or BEFORE[move.to], _printable(move.reason)
-            # An end has answered the wish; but not one for want of the file, which is a new job if it is seen again.
-            stays = move.to in (State.WAITING, State.RUNNING) or move.gone
-            cursor = db.execute(
-                "UPDATE jobs SET state = ?, reason = ?, updated = ?, not_before = ?, source_due = ?, gone = ?,"
-                " attempts = coalesce(?, attempts), output = coalesce(?, output), device = coalesce(?, device),"
-                " content = coalesce(?, content), recipe = coalesce(?, recipe), repeats = ?, cancel = 0,"
-                " asked_again = (asked_again AND ?) OR ?"
-                f" WHERE id = ? AND state IN ({','.join('?' * len(before))})",
-                (
-                    *(move.to.value, reason, now, move.not_before, move.source_due, move.gone),
-                    move.attempts,
-                    *(None if move.output is None else text(move.output), move.device, move.content, move.recipe),
-                    *(move.repeats, stays, move.again),
-                    *(move.job, *before),
-                ),
-            )
-            if cursor.rowcount != 1:
-                raise IllegalMoveError(_refusal(db, move))
-            _remember_results(db, move)
-            _remember(db, move.job, now, move.to, reason)
-
-    def _leave(self, db: sqlite3.Connection, jobs: Sequence[int], reason: str) -> None:
-        """One transition, waiting to skipped, of all these jobs at once: one by one, 100,000 take six seconds."""
-        values = {"now": self._clock(), "reason": _printable(reason), "jobs": json.dumps(jobs)}
-        db.execute(
-            "UPDATE jobs SET state = 'skipped', reason = :reason, updated = :now, not_before = 0, gone = 1, cancel = 0"
-            " WHERE state = 'waiting' AND id IN (SELECT value FROM json_each(:jobs))",
-            values,
-        )
-        db.execute("INSERT INTO history SELECT value, :now, 'skipped', :reason FROM json_each(:jobs)", values)
-
-
-def _refusal(db: sqlite3.Connection, move: Move) -> str:
-    row = db.execute("SELECT state FROM jobs WHERE id = ?", (move.job,)).fetchone()
-    return f"job {move.job} cannot become {move.to.value}: " + (f"it is {row[0]}" if row else "there is no such job")
-
-
-def _asked_again(db: sqlite3.Connection, new: Arrival) -> bool:
-    """Whether the job before this one, of the same file, was asked for and has not come to its end."""
-    sql = "SELECT asked_again FROM jobs WHERE rule = ? AND root = ? AND relative = ? ORDER BY id DESC LIMIT 1"
-    row = db.execute(sql, (new.rule, text(new.root), text(new.relative))).fetchone()
-    return row is not None and bool(row[0])
-
-
-def _printable(reason: str) -> str:
-    """A reason may name a file whose name is not UTF-8; SQLite takes only text that is."""
-    return reason if reason.isascii() else reason.encode(errors="backslashreplace").decode()
-
-
-def _remember(db: sqlite3.Connection, job: int, now: float, state: State, reason: str) -> None:
-    db.execute("INSERT INTO history VALUES (?,?,?,?)", (job, now, state.value, reason))
-
-
-def _remember_results(db: sqlite3.Connection, move: Move) -> None:
-    if move.measured is not None:
-        measurements.remember(db, move.job, move.measured)
-    if move.record is not None:
-        db.execute("INSERT OR REPLACE INTO records VALUES (?,?)", (move.job, move.record))
 
 
 def _record_outputs(

@@ -6,7 +6,6 @@ import random
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from functools import partial
 
 import cv2
 import numpy as np
@@ -63,12 +62,17 @@ def in_force(daemon: Daemon, number: int) -> None:
     wait_until(lambda: daemon.said(f" → {0.1 + number / 1000:g} s"), 20, f"edit {number}")
 
 
-def told_more(daemon: Daemon, before: int) -> bool:
-    return told_faults(daemon) > before
+def read(box: Box, before: int) -> None:
+    """Wait for an edit with faults to be read: the note beside the file is then written anew, whatever it said."""
+    wait_until(lambda: note(box) not in (0, before), 20, "the faults to be told")
 
 
-def told_faults(daemon: Daemon) -> int:
-    return sum("not in force, because of" in line or "has no faults any more" in line for line in daemon.lines)
+def note(box: Box) -> int:
+    """What tells one note of faults from the next; 0 where there is none."""
+    try:
+        return (box.folder / "config.error.txt").stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def test_edits_during_a_backlog(box: Box, small: Pixels) -> None:
@@ -80,17 +84,16 @@ def test_edits_during_a_backlog(box: Box, small: Pixels) -> None:
         box.drop(f"in/{name}", picture)
     configure(box, rule("mosaic", "in", MOSAIC, "output: out/{name}"))
     daemon = box.start(before=SLOW)
-    wrong, during = False, 0
+    during = faults = 0
     for number, edit in enumerate(edits(random.Random(7)), 1):
-        told = told_faults(daemon)
         if isinstance(edit, str):
+            before, faults = note(box), faults + 1
             (box.folder / "config.yaml").write_text(edit)
-            if not wrong:
-                wait_until(partial(told_more, daemon, told), 20, "the faults to be told")
+            read(box, before)
         else:
             configure(box, *edit, head=f"settle: {100 + number}ms")
             in_force(daemon, number)
-        wrong = isinstance(edit, str)
+            assert note(box) == 0
         during += len(done_by_picture(box)) < len(names)
         names.append(f"late-{number}.png")
         box.drop(f"in/{names[-1]}", tiny, age=0)
@@ -101,4 +104,5 @@ def test_edits_during_a_backlog(box: Box, small: Pixels) -> None:
     assert set(done) == set(names) and set(done.values()) == {1}
     assert {name for name in box.files() if name.endswith(".png")} == set(names)
     assert sum("is now called" in line for line in daemon.lines) > 5
+    assert faults == FAULTS
     assert during > EDITS / 2, "the backlog was there for most of the edits"
