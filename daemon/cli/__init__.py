@@ -21,6 +21,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from daemon.cli.words import FAILED, OK, USAGE, Parser
 from daemon.errors import ConfigError, DarkroomError
+from daemon.shown import say
 
 __all__ = ["OK", "main"]
 
@@ -58,7 +59,7 @@ def _main(words: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        say(*error.faults, error=True)
         return USAGE
     except DarkroomError as error:
         return _fail(f"darkroom: {error}", options.debug)
@@ -78,7 +79,7 @@ def _forget_output() -> None:
 
 
 def _fail(text: str, debug: bool) -> int:
-    print(text, file=sys.stderr)
+    say(text, error=True)
     if debug:
         logging.exception("the traceback")
     return FAILED

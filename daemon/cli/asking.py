@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from daemon.cli.words import FAILED, JSON, NOT_RUNNING, OK, Commands, add, as_json, json_lines
+from daemon.cli.words import FAILED, JSON, NOT_RUNNING, OK, Commands, add, say_json, say_json_lines
 from daemon.errors import DarkroomError
+from daemon.shown import say
 from daemon.state import State
 
 
@@ -40,7 +41,7 @@ def add_commands(commands: Commands) -> None:
 def _operators(options: argparse.Namespace) -> int:
     from daemon.answers import operators_text
 
-    print(operators_text(options.name))
+    say(*operators_text(options.name).splitlines())
     return OK
 
 
@@ -48,7 +49,10 @@ def _status(options: argparse.Namespace) -> int:
     from daemon.status import status_lines, status_of
 
     status = status_of(options.config)
-    print(as_json(status) if options.json else "\n".join(status_lines(status)))
+    if options.json:
+        say_json(status)
+    else:
+        say(*status_lines(status))
     return OK if status["running"] else NOT_RUNNING
 
 
@@ -58,8 +62,10 @@ def _jobs(options: argparse.Namespace) -> int:
 
     state = options.state and State(options.state)
     jobs = jobs_of(state_dir_of(options.config), _rule_names(options.config), state, options.rule, options.limit)
-    for line in json_lines(jobs) if options.json else job_lines(jobs):
-        print(line)
+    if options.json:
+        say_json_lines(jobs)
+    else:
+        say(*job_lines(jobs))
     return OK
 
 
@@ -74,7 +80,7 @@ def _rule_names(path: Path) -> Callable[[], Iterable[str]]:
 
 def _why(options: argparse.Namespace) -> int:
     known, lines = _told_why(options.config, os.path.abspath(options.path))
-    print("\n".join(lines))
+    say(*lines)
     return OK if known else FAILED
 
 
@@ -98,5 +104,8 @@ def _doctor(options: argparse.Namespace) -> int:
     from daemon.doctor import examine
 
     report = examine(options.config)
-    print(as_json(report.as_json()) if options.json else "\n".join(report.lines()))
+    if options.json:
+        say_json(report.as_json())
+    else:
+        say(*report.lines())
     return FAILED if report.faults else OK

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from daemon.cli.words import OK, Commands, add, as_json
+from daemon.shown import say
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -27,8 +28,8 @@ def _schema(options: argparse.Namespace) -> int:
         print(text)
     else:
         options.output.write_text(f"{text}\n", encoding="utf-8")
-        print(f"wrote {options.output}; put this line first in config.yaml:")
-        print(f"# yaml-language-server: $schema={options.output}")
+        say(f"wrote {options.output}; put this line first in config.yaml:")
+        say(f"# yaml-language-server: $schema={options.output}")
     return OK
 
 

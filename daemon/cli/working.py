@@ -9,9 +9,10 @@ import signal
 import sys
 from pathlib import Path
 
-from daemon.cli.words import OK, USAGE, Commands, add, as_json
+from daemon.cli.words import OK, USAGE, Commands, add, say_json
 from daemon.counted import counted
 from daemon.errors import ConfigError
+from daemon.shown import say
 
 
 def add_commands(commands: Commands) -> None:
@@ -62,9 +63,11 @@ def _dry_run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
     found = dry_run(load_config(options.config))
     for folder, problem in found.trouble.items():
-        print(f"{folder}: {problem}", file=sys.stderr)
-    for line in [as_json(found.as_json())] if options.json else found.lines():
-        print(line)
+        say(f"{folder}: {problem}", error=True)
+    if options.json:
+        say_json(found.as_json())
+    else:
+        say(*found.lines())
     return OK
 
 
@@ -75,12 +78,12 @@ def _check(options: argparse.Namespace) -> int:
 
     config, found = check_config(options.config)
     for each in found:
-        print(each.text(str(options.config)), file=sys.stderr)
+        say(each.text(str(options.config)), error=True)
     doubts = sum(each.warns for each in found)
     if config is None:
         return USAGE
     told = f", {counted(doubts, 'warning')}" if doubts else ""
-    print(f"{options.config}: {counted(len(config.rules), 'rule')}, no faults{told}")
+    say(f"{options.config}: {counted(len(config.rules), 'rule')}, no faults{told}")
     return USAGE if doubts and options.strict else OK
 
 
@@ -89,8 +92,7 @@ def _explain(options: argparse.Namespace) -> int:
     from daemon.explaining import explain
 
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    for line in explain(load_config(options.config), options.explain):
-        print(line)
+    say(*explain(load_config(options.config), options.explain))
     return OK
 
 
