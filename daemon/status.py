@@ -14,7 +14,7 @@ from daemon.control import NoAnswerError, ask
 from daemon.lock import alive, holder
 from daemon.state import State
 from daemon.tasks.view import TaskView
-from daemon.whereabouts import state_dir_of
+from daemon.whereabouts import daemon_of
 
 
 def status_of(path: Path) -> dict[str, Any]:
@@ -23,17 +23,17 @@ def status_of(path: Path) -> dict[str, Any]:
     A live daemon is asked, and answers by the rules in force, even if the file has faults by now. Raises ConfigError
     where there is none and the file has, and DarkroomError if this user may not ask.
     """
-    state_dir = state_dir_of(path)
     try:
-        return ask(state_dir, "status")
+        return ask(daemon_of(path), "status")
     except NoAnswerError:
         from daemon.config import load_config
         from daemon.promptly import Promptly
         from daemon.status_document import document
 
-        told = document(load_config(path), {}, Promptly("ledger-status"))
-        if alive(state_dir):  # it starts, it ends, or it hangs
-            told |= {"running": True, "pid": holder(state_dir)}
+        config = load_config(path)
+        told = document(config, {}, Promptly("ledger-status"))
+        if alive(config.state_dir):  # it starts, it ends, or it hangs
+            told |= {"running": True, "pid": holder(config.state_dir)}
         return told
 
 

@@ -54,10 +54,10 @@ def _redo(options: argparse.Namespace) -> int:
 def _reload(options: argparse.Namespace) -> int:
     from daemon.control import NoAnswerError, ask
     from daemon.edits import ANSWER_WITHIN
-    from daemon.whereabouts import state_dir_of
+    from daemon.whereabouts import daemon_of
 
     try:
-        answer = ask(state_dir_of(options.config), "reload", patience=ANSWER_WITHIN + 2)
+        answer = ask(daemon_of(options.config), "reload", patience=ANSWER_WITHIN + 2)
     except NoAnswerError as error:
         say(f"darkroom: {error}; `darkroom run` starts one", error=True)
         return NOT_RUNNING
