@@ -19,7 +19,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # Pydantic would read the metadata of every installed package in search of plugins.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-from daemon.cli.words import FAILED, OK, USAGE, Parser
+from daemon.cli.words import FAILED, OK, USAGE, Parser, Version
 from daemon.errors import ConfigError, DarkroomError
 from daemon.shown import say
 
@@ -89,6 +89,7 @@ def parser(words: Sequence[str] = ()) -> Parser:
     """The parser of all commands; where `words` begin with one, of those in the same file."""
     found = Parser(prog="darkroom", description="A batch-processing daemon for pictures.")
     found.add_argument("--debug", action="store_true", help="tell more, and show tracebacks")
+    found.add_argument("--version", action=Version, nargs=0, help="tell which darkroom this is")
     commands = found.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = next((word for word in words if word != "--debug"), "")
     families = [family for family, known in FAMILIES.items() if command in known] or list(FAMILIES)

@@ -22,7 +22,7 @@ def add_commands(commands: Commands) -> None:
     jobs = add(commands, "jobs", _jobs, "jobs, newest first", config=True)
     jobs.add_argument("--state", choices=list(State), metavar="S", help=", ".join(State))
     jobs.add_argument("--rule", metavar="R", help="those of one rule")
-    jobs.add_argument("--limit", type=int, default=-1, metavar="N", help="at most N")
+    jobs.add_argument("--limit", type=_limit, default=-1, metavar="N", help="at most N")
     jobs.add_argument("--json", action="store_true", help=JSON)
 
     why = add(commands, "why", _why, "all that was decided about a file, and why", config=True)
@@ -69,6 +69,12 @@ def _jobs(options: argparse.Namespace) -> int:
     return OK
 
 
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of jobs; give 1 or more")
+    return int(text)
+
+
 def _rule_names(path: Path) -> Callable[[], Iterable[str]]:
     def names() -> Iterable[str]:
         from daemon.config import load_config
@@ -87,10 +93,10 @@ def _why(options: argparse.Namespace) -> int:
 def _told_why(config: Path, picture: str) -> tuple[bool, list[str]]:
     """By the rules in force, where a daemon lives that may be asked; else by those of the file."""
     from daemon.control import ask
-    from daemon.whereabouts import state_dir_of
+    from daemon.whereabouts import daemon_of
 
     try:
-        answer = ask(state_dir_of(config), "why", path=picture)
+        answer = ask(daemon_of(config), "why", path=picture)
         return answer["known"], answer["lines"]
     except DarkroomError:
         from daemon.config import load_config

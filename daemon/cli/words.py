@@ -29,6 +29,8 @@ class Parser(argparse.ArgumentParser):
         """Each command refuses what it does not know: the parser of all commands could not say what was meant."""
         if self._subparsers is None:  # a misspelt option before its value, which else is taken for another argument
             self._check_options(args or ())
+        else:  # those before the command; it looks after its own
+            self._check_options(list(itertools.takewhile(lambda word: word.startswith("-"), args or ())))
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self._check_options(unknown)
@@ -40,11 +42,23 @@ class Parser(argparse.ArgumentParser):
             name, known = word.partition("=")[0], self._option_string_actions
             if name.startswith("--") and not any(option.startswith(name) for option in known):
                 self.error(f"{name} is not an option here; {suggest(name, known)}")
+            if self._subparsers is not None and not name.startswith("--") and name not in known:
+                self.error(f"{name} is not an option here; those of a command stand after it")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """One of `choices`, where argparse itself only lists them."""
         if action.choices is not None and value not in action.choices:
             raise argparse.ArgumentError(action, f"{value!r} is not known; {suggest(value, map(str, action.choices))}")
+
+
+class Version(argparse.Action):
+    """Tells which darkroom this is, and ends. It is found out only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from daemon.version import darkroom_version
+
+        print(f"darkroom {darkroom_version()}")
+        parser.exit()
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"

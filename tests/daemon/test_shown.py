@@ -79,6 +79,15 @@ def test_the_journal_and_the_commands(named: Box) -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_in_every_locale(box: Box, small: Pixels, encoding: str) -> None:
+    box.drop("in/é 猫\x9b2J.png", small)
+    box.environment |= {"PYTHONIOENCODING": encoding}
+    said = box.darkroom("run", "--dry-run", "--json").stdout
+    (picture,) = json.loads(said)["pictures"]
+    assert picture["source"].endswith("/in/é 猫\x9b2J.png") and not ACTS.search(said)
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_the_note_of_a_failure(named: Box) -> None:
     """Its last line can be copied into a shell, whatever the file is called."""
