@@ -15,6 +15,7 @@ from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move
 from daemon.lock import alive
 from daemon.model import Config, Job, State
 from daemon.rulebook import homeless
+from daemon.shown import say
 
 CANCELLED = "asked for by the user: cancelled"
 AGAIN_FROM = (State.FAILED, State.SKIPPED, State.CANCELLED)
@@ -31,7 +32,7 @@ def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
         jobs = _whole(jobs, named=bool(ids))
         jobs = _at_home(config, ledger, jobs, named=bool(ids))
         put_back(ledger, jobs)
-    print(ready_line(config, len(jobs)))
+    say(ready_line(config, len(jobs)))
     return 0
 
 
@@ -58,9 +59,9 @@ def cancel(config: Config, ids: Sequence[int]) -> int:
     with closing(ledger):
         jobs, running = _take_off(ledger, ids, _tasks(config))
         left = _stop(config, ledger, running)
-    print(f"{counted(len(jobs) - len(left), 'job')} {State.CANCELLED.value}")
+    say(f"{counted(len(jobs) - len(left), 'job')} {State.CANCELLED.value}")
     for job in left:
-        print(f"job {job.id} is {job.state.value}: {job.reason}")
+        say(f"job {job.id} is {job.state.value}: {job.reason}")
     return 1 if left else 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from daemon.errors import DarkroomError
 from daemon.model import Config
 from daemon.outputs import write_whole
+from daemon.shown import shown
 
 FIRST_LINE = "darkroom does not use this edit of"
 """How such a file begins: one that begins otherwise is somebody else's."""
@@ -28,7 +29,7 @@ def write(config: Config, faults: Sequence[str], complain: Callable[[str], None]
         if _is_foreign(place):
             continue
         with contextlib.suppress(DarkroomError):
-            write_whole(str(place), 0, _text(config, faults).encode(errors="backslashreplace"))
+            write_whole(str(place), 0, _text(config, faults).encode())
             return
     complain(f"{config.path}: its faults are told here only: {config.path.stem}.error.txt cannot be written beside it")
 
@@ -53,9 +54,9 @@ def _is_foreign(place: Path) -> bool:
 
 def _text(config: Config, faults: Sequence[str]) -> str:
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
-    lines = "\n".join(f"  {fault}" for fault in faults)
+    lines = "\n".join(f"  {shown(fault)}" for fault in faults)
     return (
-        f"{FIRST_LINE} {config.path.name}\n\n"
+        f"{FIRST_LINE} {shown(config.path.name)}\n\n"
         f"What is wrong (file:line:column: key: what; what would be right):\n{lines}\n\n"
         f"When:  {when}\n"
         "Until it is mended, the daemon works on by the rules from before. Mend the file and save it: it is read\n"

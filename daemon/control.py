@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from daemon.errors import DarkroomError, writing_failed
+from daemon.errors import DarkroomError, accepting_failed, writing_failed
 from daemon.sockets import MODE, short
 from daemon.threads import Threads
 
@@ -30,8 +30,10 @@ LOOK = 0.5
 """Seconds between two looks at whether to stop."""
 PATIENCE = 2.0
 """Seconds that one side waits for the other, unless it is told of a longer answer."""
+QUESTION_WITHIN = 0.5
+"""Seconds that an asker is waited for: it sends its question with the connection. One who is silent holds a place."""
 
-AT_A_TIME = 8
+AT_A_TIME = 64
 """Askers that are answered at a time; others wait."""
 LONGEST_QUESTION, LONGEST = 1 << 12, 1 << 26
 """Bytes of a line, at most: of a question, and of an answer about many rules with very long names."""
@@ -43,6 +45,10 @@ class NoAnswerError(DarkroomError):
     """Nobody listens there, or whoever does says nothing."""
 
     kind = "unanswered"
+
+
+class SilentError(NoAnswerError):
+    """Somebody listens there and says nothing: to ask once more would take as long again."""
 
 
 class Control:
@@ -90,6 +96,10 @@ class Control:
                 asker, _ = self._socket.accept()
             except TimeoutError:
                 self._free.put(number)
+            except OSError as error:  # no descriptor is free, say: those of the work will be again
+                self._free.put(number)
+                self._complain(accepting_failed(str(self._state_dir / SOCKET), error))
+                stop.wait(LOOK)
             else:
                 self._threads.start(f"asked-{number}", partial(self._talk, asker, number))
 
@@ -97,7 +107,7 @@ class Control:
         try:
             # Whoever went away, or speaks otherwise, is let be: JSON nested too deeply is a RecursionError.
             with asker, contextlib.suppress(OSError, ValueError, RecursionError):
-                question = _receive(asker, time.monotonic() + PATIENCE, LONGEST_QUESTION)
+                question = _receive(asker, time.monotonic() + QUESTION_WITHIN, LONGEST_QUESTION)
                 asker.settimeout(PATIENCE)
                 _send(asker, self._answer(question))
         finally:
@@ -126,7 +136,7 @@ class Control:
 def ask(state_dir: Path, question: str, *, patience: float = PATIENCE, **more: Any) -> dict[str, Any]:
     """What the daemon of a `state_dir` answers within `patience` seconds.
 
-    Raises NoAnswerError where none does, and DarkroomError with what it has to say against the question.
+    Raises NoAnswerError (SilentError) where none does, and DarkroomError with what it has to say against the question.
     """
     place, deadline = state_dir / SOCKET, time.monotonic() + patience
     try:
@@ -138,7 +148,8 @@ def ask(state_dir: Path, question: str, *, patience: float = PATIENCE, **more: A
     except PermissionError as error:
         raise DarkroomError(_not_for_us(place)) from error
     except (OSError, ValueError) as error:
-        raise NoAnswerError(f"{place}: no daemon answers there ({error})") from error
+        silent = isinstance(error, TimeoutError | BlockingIOError)
+        raise (SilentError if silent else NoAnswerError)(f"{place}: no daemon answers there ({error})") from error
     if "error" in answer:
         raise DarkroomError(str(answer["error"]))
     return answer

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
-from daemon.journal import Event, Journal, printable
+from daemon.journal import Event, Journal
 from daemon.model import LogFormat, LogOptions
+from daemon.shown import say, shown
 from daemon.tasks.view import TaskView, duration
 
 TELL_ONE = 2.0
@@ -51,7 +52,7 @@ class Plain:
         for view in running:
             if view.step and now - self._told[view.job] >= TELL_TASKS:
                 self._told[view.job] = now
-                fields = {"job": view.job, "rule": view.rule, "step": view.step, "steps": view.steps}
+                fields = {"event": "task", "job": view.job, "rule": view.rule, "step": view.step, "steps": view.steps}
                 self.tell(Event(f"{view.rule}: {view.picture}: {view}", fields=fields))
 
     def close(self) -> None:
@@ -65,21 +66,20 @@ class Live:
 
     def __init__(self, journal: Journal) -> None:
         from rich.console import Console  # only a terminal pays for it
-        from rich.markup import escape
         from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
-        self._progress = Progress(*columns, console=Console(highlight=False, soft_wrap=True), transient=True)
+        told, name = (TextColumn(f"{{task.{field}}}", markup=False) for field in ("fields[told]", "description"))
+        console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+        self._progress = Progress(name, BarColumn(), told, console=console, transient=True)
         self._task: TaskID = self._progress.add_task("darkroom", total=None, told="waiting for pictures")
         self._running: dict[int, TaskID] = {}
-        self._escape = escape
         self._journal = journal
         self._progress.start()
 
     def tell(self, event: Event) -> None:
         """Print a line above the bar."""
         if self._journal.wants(event.level):
-            self._progress.console.print(printable(event.text), markup=False)
+            self._progress.console.print("\n".join(event.lines()))
 
     def progress(self, finished: int, open_jobs: int, rate: float) -> None:
         """Move the bar."""
@@ -99,7 +99,7 @@ class Live:
             self._progress.remove_task(self._running.pop(job))
         for job, view in views.items():
             if job not in self._running:
-                self._running[job] = self._progress.add_task(self._escape(view.picture), total=None, told="")
+                self._running[job] = self._progress.add_task(shown(view.picture), total=None, told="")
             self._progress.update(self._running[job], total=view.steps or None, completed=view.step, told=str(view))
 
     def close(self) -> None:
@@ -123,15 +123,15 @@ class Bar:
         """The task is so far."""
         if time.monotonic() - self._told >= TELL_ONE:
             self._told = time.monotonic()
-            print(f"{view.picture}: {view}", file=sys.stderr, flush=True)
+            say(f"{view.picture}: {view}", error=True)
 
     def line(self, text: str) -> None:
         """A result."""
-        print(text)
+        say(text)
 
     def complain(self, text: str) -> None:
         """Something went wrong."""
-        print(text, file=sys.stderr)
+        say(text, error=True)
 
 
 class LiveBar(Bar):
@@ -155,7 +155,7 @@ class LiveBar(Bar):
     def show(self, view: TaskView) -> None:
         """Move the bar."""
         told, steps = str(view), view.steps or None
-        self._progress.update(self._task, total=steps, completed=view.step, name=view.picture, told=told)
+        self._progress.update(self._task, total=steps, completed=view.step, name=shown(view.picture), told=told)
 
 
 def make_bar() -> Bar:

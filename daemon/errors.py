@@ -101,6 +101,12 @@ _REMEDIES = {
 }
 
 
+def accepting_failed(place: str, error: OSError) -> str:
+    """What to say where nobody who asks can be answered: most often too many files are open."""
+    why = error.strerror or error
+    return f"{place}: whoever asks there cannot be answered now ({why}); raise the limit of open files (LimitNOFILE=)"
+
+
 def writing_failed(path: str, error: OSError) -> DarkroomError:
     """The error for an output that could not be written: blocked, unless this very name can never work."""
     what = f"{path}: cannot be written ({error.strerror})"

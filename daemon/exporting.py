@@ -11,6 +11,7 @@ from pathlib import Path
 from daemon.errors import DarkroomError, writing_failed
 from daemon.graphs import graph_for
 from daemon.model import Config
+from daemon.shown import say
 from export.store import child_environment
 from kernels.chain import Chain, canonical, describe
 from kernels.measuring import makes_pictures, series_of
@@ -31,17 +32,17 @@ def _export(config: Config, folder: Path) -> int:
     reports = list[dict[str, object]]()
     for rule in config.rules:
         if rule.is_task:
-            print(f"{rule.name}: {rule.chain[0].name} is a task, which PyTorch runs itself; there is no graph of it")
+            say(f"{rule.name}: {rule.chain[0].name} is a task, which PyTorch runs itself; there is no graph of it")
             continue
         graph = folder / f"{rule.name}.onnx"
         shutil.copyfile(graph_for(rule.chain, config.state_dir / "graphs"), graph)
         report = _parity(rule.chain, graph)
         reports.append({"rule": rule.name, "steps": describe(rule.chain), "graph": graph.name, **report})
         verdict = "passed" if report["passed"] else "FAILED"
-        print(f"{graph}  {describe(rule.chain)}")
-        print(f"    parity {verdict}: {_distance(rule.chain, report)}")
+        say(f"{graph}  {describe(rule.chain)}")
+        say(f"    parity {verdict}: {_distance(rule.chain, report)}")
     (folder / "parity.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
-    print(f"{folder / 'parity.json'}")
+    say(f"{folder / 'parity.json'}")
     return 0 if all(report["passed"] for report in reports) else 1
 
 

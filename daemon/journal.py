@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from daemon.model import LogFormat, LogOptions
+from daemon.shown import shown
 
 
 class Level(enum.IntEnum):
@@ -28,11 +29,16 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: in words, and for programs as `fields`."""
+    """Something that happened: in words, and for programs as `fields`. `trace`: the lines of a traceback."""
 
     text: str
     level: Level = Level.INFO
     fields: Mapping[str, Any] = field(default_factory=dict)
+    trace: str = ""
+
+    def lines(self) -> list[str]:
+        """It for people. Those of a traceback are indented: a message in it must not pass for a line of its own."""
+        return [shown(self.text), *(f"  {shown(line)}" for line in self.trace.splitlines())]
 
 
 class Journal:
@@ -60,17 +66,8 @@ class Journal:
             sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - for the rest of the process
 
     def _lines(self, event: Event) -> list[str]:
-        as_json = self._options().format is LogFormat.JSON
-        lines = [_as_json(event)] if as_json else printable(event.text).split("\n")
+        lines = [_as_json(event)] if self._options().format is LogFormat.JSON else event.lines()
         return [f"<{event.level:d}>{line}" for line in lines] if self._prefixed else lines
-
-
-def printable(text: str) -> str:
-    """Text for a terminal or a journal: names may hold bytes that are not UTF-8, or that move the reader's cursor."""
-    return text.translate(_CONTROLS).encode(errors="backslashreplace").decode()
-
-
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
 
 
 class Records(logging.Handler):
@@ -83,7 +80,8 @@ class Records(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Pass it on."""
         level = next((each for each in Level if logging.getLevelName(record.levelno) == each.name), Level.INFO)
-        self._write(Event(self.format(record), level, getattr(record, "fields", {})))
+        self.format(record)  # fills in what is read here
+        self._write(Event(record.message, level, getattr(record, "fields", {}), record.exc_text or ""))
 
 
 def log_into(write: Callable[[Event], None]) -> None:
@@ -96,7 +94,8 @@ def log_into(write: Callable[[Event], None]) -> None:
 
 def _as_json(event: Event) -> str:
     when = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
-    told = {"time": when, "level": event.level.name.lower(), "message": event.text, **event.fields}
+    message = f"{event.text}\n{event.trace}" if event.trace else event.text
+    told = {"time": when, "level": event.level.name.lower(), "event": "notice", "message": message, **event.fields}
     return json.dumps(told)  # ASCII, so that a name that is not UTF-8 has its escapes too
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from daemon.outputs import write_whole
 from daemon.report.values import Study, Unmeasured
 from daemon.reporter import load_picture
 from daemon.runtime import Runtime
+from daemon.shown import say
 from kernels.chain import Chain, ChainError, describe, parse_chain, task_of
 from kernels.measuring import Finding, finding, makes_pictures, series_of, side_of
 
@@ -53,11 +53,11 @@ def apply(steps: str, inputs: Sequence[Path], roles: Sequence[str], output: str)
             found = _apply_one(runtime, graph, chain, path, target, picture=makes_pictures(chain) or not as_folder)
         except DarkroomError as error:
             failed[path] = str(error)
-            print(f"{path}: {error}", file=sys.stderr)
+            say(f"{path}: {error}", error=True)
             continue
         if found is not None and found.unwanted:
             skipped[path] = found.unwanted
-            print(f"{path}: skipped: {found.unwanted}")
+            say(f"{path}: skipped: {found.unwanted}")
         elif found is not None:
             measured[path] = found
     if as_folder and not makes_pictures(chain):
@@ -89,7 +89,7 @@ def _report(chain: Chain, folder: Path, measured: Mapping[Path, Finding], skippe
         updated=time.time(),
     )
     ReportWriter().write(folder, study, load_picture)
-    print(f"{folder}/report.html")
+    say(f"{folder}/report.html")
 
 
 def is_folder(output: str, inputs: int, pictures: bool) -> bool:
@@ -140,12 +140,12 @@ def _apply_one(
         write_whole(
             os.path.abspath(target), os.getpid(), encode(result, decoded.alpha, decoded.metadata, kind, EncodeOptions())
         )
-        print(f"{path} → {target}")
+        say(f"{path} → {target}")
     if found is not None:
         beside = target if target.suffix == findings.SUFFIX else target.with_name(target.name + findings.SUFFIX)
         write_whole(os.path.abspath(beside), os.getpid(), findings.as_json(path.name, "apply", chain, found.mse))
         for line in findings.lines(chain, found.mse):
-            print(f"{path}: {line}")
+            say(f"{path}: {line}")
     return found
 
 

@@ -11,6 +11,7 @@ from daemon.ledger import Ledger
 from daemon.model import Job
 from daemon.naming import fields_of
 from daemon.outputs import write_whole
+from daemon.shown import quoted, shown
 from daemon.template import Template
 from daemon.tidying import remove_ours
 
@@ -58,12 +59,12 @@ def _text(job: Job, error: DarkroomError) -> bytes:
             "This note goes away when the group has been processed."
         )
     text = (
-        f"darkroom could not process {job.path}\n\n"
-        f"Why:   {error}\n"
+        f"darkroom could not process {shown(job.path)}\n\n"
+        f"Why:   {shown(str(error))}\n"
         f"Rule:  {job.rule}\n"
         f"Job:   {job.id}\n"
         f"When:  {when}\n\n"
         f"What to do: {what_to_do}\n"
-        f"Everything darkroom knows about it: `darkroom why '{job.path}'`\n"
+        f"Everything darkroom knows about it: `darkroom why {quoted(job.path)}`\n"
     )
-    return text.encode(errors="backslashreplace")
+    return text.encode()

@@ -15,6 +15,7 @@ from daemon.ledger import ASKED_AGAIN, Arrival, Ledger
 from daemon.model import Config, Job, Member, State
 from daemon.rulebook import homeless
 from daemon.scan import look
+from daemon.shown import say
 
 OPEN = "on their way already"
 GONE = "sources are gone"
@@ -31,7 +32,7 @@ def redo(config: Config, ids: Sequence[int], rule: str | None) -> int:
         left = Counter[str]()
         again = [job for job in jobs if not _let_be(config, job, members.get(job.id, ()), left, strict=bool(ids))]
         _enter(ledger, again, members)
-    print(", ".join([ready_line(config, len(again)), *(f"{number:,} {why}" for why, number in left.items())]))
+    say(", ".join([ready_line(config, len(again)), *(f"{number:,} {why}" for why, number in left.items())]))
     return 0
 
 

@@ -15,7 +15,7 @@ from daemon.control import NoAnswerError, ask
 from daemon.lock import alive, holder
 from daemon.state import State
 from daemon.tasks.view import TaskView
-from daemon.whereabouts import state_dir_of
+from daemon.whereabouts import daemon_of, state_dir_in_use
 
 
 def status_of(path: Path) -> dict[str, Any]:
@@ -24,15 +24,16 @@ def status_of(path: Path) -> dict[str, Any]:
     A live daemon is asked, and answers by the rules in force, even if the file has faults by now. Raises ConfigError
     where there is none and the file has, and DarkroomError if this user may not ask.
     """
-    state_dir = state_dir_of(path)
     try:
-        return ask(state_dir, "status")
+        return ask(daemon_of(path), "status")
     except NoAnswerError:
         from daemon.config import load_config
         from daemon.promptly import Promptly
         from daemon.status_document import document
 
-        told = document(replace(load_config(path), state_dir=state_dir), {}, Promptly("ledger-status"))
+        config = load_config(path)
+        state_dir = state_dir_in_use(path, config.state_dir)
+        told = document(replace(config, state_dir=state_dir), {}, Promptly("ledger-status"))
         if alive(state_dir):  # it starts, it ends, or it hangs
             told |= {"running": True, "pid": holder(state_dir)}
         return told

@@ -13,7 +13,7 @@ MAX_BACKOFF = 8.0
 MAX_PAUSE = 30.0
 LOOK_AGAIN = 1.0
 SELDOM = 0.1
-"""Of a job's age, the wait until another look: each leaves two lines in its history, and a file may stay open for days."""
+"""Of a job's age, the wait until another look: each leaves lines in its history, and a file may stay open for days."""
 
 
 def verdict(job: Job, error: DarkroomError, retries: int, now: float, pause: float = 0.0) -> Move:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.control import NoAnswerError, ask
+from daemon.control import NoAnswerError, SilentError, ask
 from daemon.errors import DarkroomError
 from daemon.lock import alive, holder
 
@@ -37,15 +37,30 @@ def state_dir_of(path: Path) -> Path:
 
     Raises ConfigError where there is no telling.
     """
-    guessed = state_dir_in_use(path, _at_a_glance(path))
+    return _found(path)[0]
+
+
+def daemon_of(path: Path) -> Path:
+    """The same, for whoever is about to ask that daemon. Raises SilentError if it was asked already and is silent."""
+    state_dir, silent = _found(path)
+    if silent is not None:
+        raise silent
+    return state_dir
+
+
+def _found(path: Path) -> tuple[Path, SilentError | None]:
+    guessed, silent = state_dir_in_use(path, _at_a_glance(path)), None
     try:
         if ask(guessed, "config").get("path") == os.path.abspath(path):
-            return guessed
+            return guessed, None
+    except SilentError as error:
+        silent = error
     except DarkroomError:
         pass
     from daemon.config import load_config
 
-    return state_dir_in_use(path, load_config(path).state_dir)
+    state_dir = state_dir_in_use(path, load_config(path).state_dir)
+    return state_dir, silent if state_dir == guessed else None
 
 
 def _at_a_glance(path: Path) -> Path:

@@ -22,7 +22,7 @@ _STATUS = {
     "0": "It is done.",
     "1": "It failed, wholly or in part; standard error says what, where, and what to do.",
     "2": "The command line or the configuration is wrong.",
-    "3": "`status`: no daemon runs here.",
+    "3": "`status`, `reload`: no daemon runs here, or none answers.",
 }
 _EXAMPLES = """
 darkroom check
@@ -109,12 +109,18 @@ def _usage(action: argparse.Action) -> str:
         name, value = roff.bold(action.option_strings[0]), _value(action)
         text = f"{name} {value}" if value else name
         return text if action.required else f"[{text}]"
-    text = roff.italic(str(action.metavar or action.dest))
+    return _repeated(roff.italic(str(action.metavar or action.dest)), action)
+
+
+def _repeated(text: str, action: argparse.Action) -> str:
+    """A value, as often as it may be given."""
     return {"?": f"[{text}]", "*": f"[{text} ...]", "+": f"{text} ..."}.get(str(action.nargs), text)
 
 
 def _value(action: argparse.Action) -> str:
-    return "" if action.nargs == 0 else roff.italic(str(action.metavar or action.dest.upper()))
+    if action.nargs == 0:
+        return ""
+    return _repeated(roff.italic(str(action.metavar or action.dest.upper())), action)
 
 
 def _arguments(of: argparse.ArgumentParser) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from daemon.cli.words import as_json
 from daemon.config.schema import editor_schema
 from manual import command_page, config_page
 from manual.tables import table
@@ -19,7 +19,7 @@ def texts() -> Mapping[Path, str]:
     """Every file that is generated, whole or in parts, with the text it should have."""
     pages = {path: with_tables(path.read_text(encoding="utf-8")) for path in sorted(REPOSITORY.glob("docs/*.md"))}
     man = REPOSITORY / "deploy" / "man"
-    schema = json.dumps(editor_schema(), indent=2, ensure_ascii=False) + "\n"
+    schema = as_json(editor_schema()) + "\n"
     return {
         **pages,
         REPOSITORY / "config.schema.json": schema,

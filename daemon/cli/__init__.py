@@ -19,8 +19,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # Pydantic would read the metadata of every installed package in search of plugins.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-from daemon.cli.words import FAILED, OK, USAGE, Parser
+from daemon.cli.words import FAILED, OK, USAGE, Parser, Version
 from daemon.errors import ConfigError, DarkroomError
+from daemon.shown import say
 
 __all__ = ["OK", "main"]
 
@@ -58,7 +59,7 @@ def _main(words: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        say(*error.faults, error=True)
         return USAGE
     except DarkroomError as error:
         return _fail(f"darkroom: {error}", options.debug)
@@ -78,7 +79,7 @@ def _forget_output() -> None:
 
 
 def _fail(text: str, debug: bool) -> int:
-    print(text, file=sys.stderr)
+    say(text, error=True)
     if debug:
         logging.exception("the traceback")
     return FAILED
@@ -88,6 +89,7 @@ def parser(words: Sequence[str] = ()) -> Parser:
     """The parser of all commands; where `words` begin with one, of those in the same file."""
     found = Parser(prog="darkroom", description="A batch-processing daemon for pictures.")
     found.add_argument("--debug", action="store_true", help="tell more, and show tracebacks")
+    found.add_argument("--version", action=Version, nargs=0, help="tell which darkroom this is")
     commands = found.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = next((word for word in words if word != "--debug"), "")
     families = [family for family, known in FAMILIES.items() if command in known] or list(FAMILIES)

@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from daemon.cli.words import FAILED, JSON, NOT_RUNNING, OK, Commands, add, as_json, json_lines
+from daemon.cli.words import FAILED, JSON, NOT_RUNNING, OK, Commands, add, say_json, say_json_lines
 from daemon.errors import DarkroomError
+from daemon.shown import say
 from daemon.state import State
 
 
@@ -21,7 +22,7 @@ def add_commands(commands: Commands) -> None:
     jobs = add(commands, "jobs", _jobs, "jobs, newest first", config=True)
     jobs.add_argument("--state", choices=list(State), metavar="S", help=", ".join(State))
     jobs.add_argument("--rule", metavar="R", help="those of one rule")
-    jobs.add_argument("--limit", type=int, default=-1, metavar="N", help="at most N")
+    jobs.add_argument("--limit", type=_limit, default=-1, metavar="N", help="at most N")
     jobs.add_argument("--json", action="store_true", help=JSON)
 
     why = add(commands, "why", _why, "all that was decided about a file, and why", config=True)
@@ -40,7 +41,7 @@ def add_commands(commands: Commands) -> None:
 def _operators(options: argparse.Namespace) -> int:
     from daemon.answers import operators_text
 
-    print(operators_text(options.name))
+    say(*operators_text(options.name).splitlines())
     return OK
 
 
@@ -48,7 +49,10 @@ def _status(options: argparse.Namespace) -> int:
     from daemon.status import status_lines, status_of
 
     status = status_of(options.config)
-    print(as_json(status) if options.json else "\n".join(status_lines(status)))
+    if options.json:
+        say_json(status)
+    else:
+        say(*status_lines(status))
     return OK if status["running"] else NOT_RUNNING
 
 
@@ -58,9 +62,17 @@ def _jobs(options: argparse.Namespace) -> int:
 
     state = options.state and State(options.state)
     jobs = jobs_of(state_dir_of(options.config), _rule_names(options.config), state, options.rule, options.limit)
-    for line in json_lines(jobs) if options.json else job_lines(jobs):
-        print(line)
+    if options.json:
+        say_json_lines(jobs)
+    else:
+        say(*job_lines(jobs))
     return OK
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of jobs; give 1 or more")
+    return int(text)
 
 
 def _rule_names(path: Path) -> Callable[[], Iterable[str]]:
@@ -74,17 +86,17 @@ def _rule_names(path: Path) -> Callable[[], Iterable[str]]:
 
 def _why(options: argparse.Namespace) -> int:
     known, lines = _told_why(options.config, os.path.abspath(options.path))
-    print("\n".join(lines))
+    say(*lines)
     return OK if known else FAILED
 
 
 def _told_why(config: Path, picture: str) -> tuple[bool, list[str]]:
     """By the rules in force, where a daemon lives that may be asked; else by those of the file."""
     from daemon.control import ask
-    from daemon.whereabouts import state_dir_of
+    from daemon.whereabouts import daemon_of
 
     try:
-        answer = ask(state_dir_of(config), "why", path=picture)
+        answer = ask(daemon_of(config), "why", path=picture)
         return answer["known"], answer["lines"]
     except DarkroomError:
         from daemon.config import load_config
@@ -98,5 +110,8 @@ def _doctor(options: argparse.Namespace) -> int:
     from daemon.doctor import examine
 
     report = examine(options.config)
-    print(as_json(report.as_json()) if options.json else "\n".join(report.lines()))
+    if options.json:
+        say_json(report.as_json())
+    else:
+        say(*report.lines())
     return FAILED if report.faults else OK

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from datetime import datetime
 from pathlib import Path
 
 from daemon.cli.words import NOT_RUNNING, OK, Commands, add
 from daemon.errors import ConfigError
+from daemon.shown import say
 
 
 def add_commands(commands: Commands) -> None:
@@ -56,19 +56,19 @@ def _redo(options: argparse.Namespace) -> int:
 def _reload(options: argparse.Namespace) -> int:
     from daemon.control import NoAnswerError, ask
     from daemon.edits import ANSWER_WITHIN
-    from daemon.whereabouts import state_dir_of
+    from daemon.whereabouts import daemon_of
 
     try:
-        answer = ask(state_dir_of(options.config), "reload", patience=ANSWER_WITHIN + 2)
+        answer = ask(daemon_of(options.config), "reload", patience=ANSWER_WITHIN + 2)
     except NoAnswerError as error:
-        print(f"darkroom: {error}; `darkroom run` starts one", file=sys.stderr)
+        say(f"darkroom: {error}; `darkroom run` starts one", error=True)
         return NOT_RUNNING
     if answer["faults"]:
         raise ConfigError(answer["faults"])
     since = datetime.fromtimestamp(answer["since"]).strftime("%Y-%m-%d %H:%M:%S")
-    print("\n".join([f"{options.config.absolute()} is in force since {since}", *answer["changes"]]))
+    say(f"{options.config.absolute()} is in force since {since}", *answer["changes"])
     if answer["held_back"]:
-        print(f"in force after the next start of darkroom: {', '.join(answer['held_back'])}")
+        say(f"in force after the next start of darkroom: {', '.join(answer['held_back'])}")
     return OK
 
 
@@ -84,5 +84,5 @@ def _relocate(options: argparse.Namespace) -> int:
     from daemon.config import load_config
     from daemon.relocating import relocate
 
-    print(relocate(load_config(options.config), options.old, options.new))
+    say(relocate(load_config(options.config), options.old, options.new))
     return OK

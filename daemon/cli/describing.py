@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from daemon.cli.words import OK, Commands, add, as_json
+from daemon.errors import DarkroomError
+from daemon.shown import say
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -26,9 +28,13 @@ def _schema(options: argparse.Namespace) -> int:
     if options.output is None:
         print(text)
     else:
-        options.output.write_text(f"{text}\n", encoding="utf-8")
-        print(f"wrote {options.output}; put this line first in config.yaml:")
-        print(f"# yaml-language-server: $schema={options.output}")
+        try:
+            options.output.write_text(f"{text}\n", encoding="ascii")
+        except OSError as error:
+            why = f"{options.output}: cannot be written ({error.strerror})"
+            raise DarkroomError(f"{why}; name a file in a folder that is there and that you may write") from error
+        say(f"wrote {options.output}; put this line first in config.yaml:")
+        say(f"# yaml-language-server: $schema={options.output}")
     return OK
 
 

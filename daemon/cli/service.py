@@ -8,6 +8,7 @@ from pathlib import Path
 
 from daemon.cli.words import FAILED, OK, Commands, add
 from daemon.errors import ConfigError
+from daemon.shown import say
 from daemon.unit.values import NAME
 
 
@@ -36,10 +37,11 @@ def _service(options: argparse.Namespace) -> int:
         else:
             installing.uninstall(wish, _tell)
     except ConfigError as error:  # `check` tells more by its exit status; here the unit is what was asked for
-        print(error, file=sys.stderr)
+        say(*error.faults, error=True)
         return FAILED
     return OK
 
 
 def _tell(line: str) -> None:
-    print(line, flush=True)
+    say(line)
+    sys.stdout.flush()

@@ -6,8 +6,9 @@ import argparse
 import gc
 from pathlib import Path
 
-from daemon.cli.words import JSON, Commands
+from daemon.cli.words import JSON, Commands, say_json
 from daemon.cli.words import add as adding
+from daemon.shown import say
 from kernels.features.kinds import KINDS
 
 NAMES = ", ".join(KINDS)
@@ -39,12 +40,12 @@ def add_commands(commands: Commands) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    import json
-
     from daemon.weights import list_lines, listed
 
-    told = json.dumps(listed(), indent=2, ensure_ascii=False) if options.json else "\n".join(list_lines())
-    print(told)
+    if options.json:
+        say_json(listed())
+    else:
+        say(*list_lines())
     return 0
 
 
@@ -52,7 +53,7 @@ def _add(options: argparse.Namespace) -> int:
     gc.enable()
     from daemon.weights import add
 
-    print(add(options.file, options.convention))
+    say(add(options.file, options.convention))
     return 0
 
 
@@ -60,7 +61,7 @@ def _fetch(options: argparse.Namespace) -> int:
     gc.enable()
     from daemon.fetching import fetch
 
-    print(fetch(options.name, options.url, options.convention))
+    say(fetch(options.name, options.url, options.convention))
     return 0
 
 
@@ -69,5 +70,5 @@ def _verify(options: argparse.Namespace) -> int:
     from daemon.weights import verify
 
     sound, lines = verify(options.name)
-    print("\n".join(lines))
+    say(*lines)
     return 0 if sound else 1

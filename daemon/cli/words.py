@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from daemon.shown import shown
 from kernels.parameters import suggest
 
 OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
@@ -22,12 +23,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.startswith(LACKING):
             message = f"{message.removeprefix(LACKING)} is missing"
-        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(USAGE, f"{self.prog}: {shown(message)}; see {self.prog} --help\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Each command refuses what it does not know: the parser of all commands could not say what was meant."""
         if self._subparsers is None:  # a misspelt option before its value, which else is taken for another argument
             self._check_options(args or ())
+        else:  # those before the command; it looks after its own
+            self._check_options(list(itertools.takewhile(lambda word: word.startswith("-"), args or ())))
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self._check_options(unknown)
@@ -39,11 +42,23 @@ class Parser(argparse.ArgumentParser):
             name, known = word.partition("=")[0], self._option_string_actions
             if name.startswith("--") and not any(option.startswith(name) for option in known):
                 self.error(f"{name} is not an option here; {suggest(name, known)}")
+            if self._subparsers is not None and not name.startswith("--") and name not in known:
+                self.error(f"{name} is not an option here; those of a command stand after it")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """One of `choices`, where argparse itself only lists them."""
         if action.choices is not None and value not in action.choices:
             raise argparse.ArgumentError(action, f"{value!r} is not known; {suggest(value, map(str, action.choices))}")
+
+
+class Version(argparse.Action):
+    """Tells which darkroom this is, and ends. It is found out only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from daemon.version import darkroom_version
+
+        print(f"darkroom {darkroom_version()}")
+        parser.exit()
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
@@ -74,17 +89,20 @@ def add(
 
 
 def as_json(value: object) -> str:
-    """An answer for programs."""
+    """An answer for programs, in ASCII: it is the same in every locale, and no name does anything to a terminal."""
     import json
 
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2)
 
 
-def json_lines(values: Sequence[object]) -> Iterator[str]:
-    """A list, one value a line: indented, ten thousand jobs with their measurements would take seconds."""
+def say_json(value: object) -> None:
+    """Print it."""
+    print(as_json(value))
+
+
+def say_json_lines(values: Sequence[object]) -> None:
+    """Print a list, one value a line: indented, ten thousand jobs with their measurements would take seconds."""
     import json
 
-    yield "["
-    for number, value in enumerate(values, 1):
-        yield json.dumps(value, ensure_ascii=False) + ("," if number < len(values) else "")
-    yield "]"
+    lines = ",\n".join(map(json.dumps, values))
+    print(f"[\n{lines}\n]" if values else "[\n]")

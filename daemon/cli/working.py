@@ -7,11 +7,17 @@ import faulthandler
 import gc
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from daemon.cli.words import OK, USAGE, Commands, add, as_json
+from daemon.cli.words import OK, USAGE, Commands, add, say_json
 from daemon.counted import counted
 from daemon.errors import ConfigError
+from daemon.shown import say
+
+if TYPE_CHECKING:
+    from daemon.model import Config
 
 
 def add_commands(commands: Commands) -> None:
@@ -62,35 +68,37 @@ def _dry_run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
     found = dry_run(load_config(options.config))
     for folder, problem in found.trouble.items():
-        print(f"{folder}: {problem}", file=sys.stderr)
-    for line in [as_json(found.as_json())] if options.json else found.lines():
-        print(line)
+        say(f"{folder}: {problem}", error=True)
+    if options.json:
+        say_json(found.as_json())
+    else:
+        say(*found.lines())
     return OK
 
 
 def _check(options: argparse.Namespace) -> int:
-    if options.explain:
-        return _explain(options)
-    from daemon.config import check_config
+    from daemon.config import check_config, load_config
 
+    if options.explain and not options.strict:
+        return _explain(load_config(options.config), options.explain)
     config, found = check_config(options.config)
     for each in found:
-        print(each.text(str(options.config)), file=sys.stderr)
+        say(each.text(str(options.config)), error=True)
     doubts = sum(each.warns for each in found)
     if config is None:
         return USAGE
+    if options.explain:
+        _explain(config, options.explain)
     told = f", {counted(doubts, 'warning')}" if doubts else ""
-    print(f"{options.config}: {counted(len(config.rules), 'rule')}, no faults{told}")
+    say(f"{options.config}: {counted(len(config.rules), 'rule')}, no faults{told}")
     return USAGE if doubts and options.strict else OK
 
 
-def _explain(options: argparse.Namespace) -> int:
-    from daemon.config import load_config
+def _explain(config: Config, paths: Sequence[Path]) -> int:
     from daemon.explaining import explain
 
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    for line in explain(load_config(options.config), options.explain):
-        print(line)
+    say(*explain(config, paths))
     return OK
 
 

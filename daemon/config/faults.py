@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, TypeAlias
 
+from daemon.shown import shown
+
 Where: TypeAlias = tuple[str | int, ...]  # the way to a value: keys and indices
 
 
@@ -30,8 +32,7 @@ class Fault(NamedTuple):
     def text(self, file: str) -> str:
         """The fault as one line: `FILE:LINE:COL: dotted.path: what is wrong; what would be right`."""
         problem = f"warning: {self.problem}" if self.warns else self.problem
-        line = f"{file}:{self.place.line}:{self.place.column}: {self.where}: {problem}; {self.remedy}"
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        return shown(f"{file}:{self.place.line}:{self.place.column}: {self.where}: {problem}; {self.remedy}")
 
 
 def dotted(where: Where) -> str:

@@ -71,7 +71,8 @@ class Report:
         area = ""
         for finding in self.findings:
             if finding.area != area:
-                yield f"{'' if not area else chr(10)}{finding.area}"
+                yield from [""] if area else []
+                yield finding.area
                 area = finding.area
             told = f"{finding.name}: {finding.detail}" if finding.name else finding.detail
             yield f"  {finding.state:5}  {told}"

@@ -15,6 +15,8 @@ import urllib.request
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from daemon.shown import say
+
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A redirected POST becomes a GET without the event, and credentials would go to whoever is named."""
@@ -37,7 +39,7 @@ def main() -> int:
     order, _, event = sys.stdin.buffer.read().partition(b"\n")
     trouble = _post(event=event, **json.loads(order))
     if trouble:
-        print(trouble, file=sys.stderr)
+        say(trouble, error=True)
     return 1 if trouble else 0
 
 

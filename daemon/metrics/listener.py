@@ -21,7 +21,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
 from prometheus_client.registry import Collector
 
-from daemon.errors import DarkroomError
+from daemon.errors import DarkroomError, accepting_failed
 from daemon.folders import make_folder
 from daemon.model import MetricsOptions
 from daemon.sockets import MODE, short
@@ -56,7 +56,7 @@ class Listener:
         self._handler: Any = type("Handler", (MetricsHandler,), {"registry": self._registry, "timeout": PATIENCE})
         self._tell = tell
         self._told = ""
-        self._server: socketserver.TCPServer | None = None
+        self._server: _Briefly | None = None
         self._inode = 0
 
     def answer_with(self, collector: Collector) -> None:
@@ -86,13 +86,13 @@ class Listener:
             self._told = line
             self._tell(line)
 
-    def _listening(self) -> socketserver.TCPServer:
+    def _listening(self) -> _Briefly:
         if self._options.port is not None:
             return _OnPort((LOOPBACK, self._options.port), self._handler)
         assert self._options.socket is not None
         return self._on_socket(self._options.socket)
 
-    def _on_socket(self, path: Path) -> socketserver.TCPServer:
+    def _on_socket(self, path: Path) -> _Briefly:
         make_folder(path.parent)
         with short(path.parent) as folder:
             name = f"{folder}/{path.name}"
@@ -113,8 +113,15 @@ class Listener:
         while not stop.is_set():
             if self._server is not None:
                 self._server.handle_request()
+                self._wait_if_refused(self._server, stop)
             elif not stop.wait(AGAIN):
                 self.open()
+
+    def _wait_if_refused(self, server: _Briefly, stop: threading.Event) -> None:
+        if server.trouble is not None:
+            self._say(f"metrics: {accepting_failed(self._place, server.trouble)}")
+            server.trouble = None
+            stop.wait(LOOK)
 
     def close(self) -> None:
         """Listen no more."""
@@ -126,17 +133,25 @@ class Listener:
                     self._options.socket.unlink()
 
 
-class _Briefly:
-    """Waits a moment for an asker, and is not upset by one that goes away."""
+class _Briefly(socketserver.TCPServer):
+    """Waits a moment for an asker, and is not upset by one that goes away. `trouble`: why one could not be let in."""
 
     timeout: float | None = LOOK
     request_queue_size = 8
+    trouble: OSError | None = None
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError as error:  # the server forgets it, and would be called again at once
+            self.trouble = error
+            raise
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         cut = threading.Timer(LONGEST, _hang_up, [request])
         cut.start()
         try:
-            super().finish_request(request, client_address)  # type: ignore[misc]  # a server's, which comes behind this
+            super().finish_request(request, client_address)
         finally:
             cut.cancel()
             cut.join()
@@ -152,7 +167,7 @@ def _hang_up(asker: socket.socket) -> None:
         asker.shutdown(socket.SHUT_RDWR)
 
 
-class _OnPort(_Briefly, socketserver.TCPServer):
+class _OnPort(_Briefly):
     allow_reuse_address = True
 
 

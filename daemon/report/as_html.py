@@ -17,6 +17,7 @@ from daemon.report.examples import Role
 from daemon.report.figures import Figures
 from daemon.report.grid import Cell
 from daemon.report.summary import Summary
+from daemon.shown import shown
 from kernels.spec import Series
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _page() -> tuple[Template, str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"db": words.db, "shown": words.shown, "listed": words.listed, "several": words.several}
+    environment.filters |= {"db": words.db, "shown": shown, "listed": words.listed, "several": words.several}
     style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return environment.get_template("report.html"), style, script
 

@@ -24,13 +24,6 @@ def db(value: float) -> str:
     return "∞" if math.isinf(value) else f"{value:.2f}"
 
 
-def shown(name: str) -> str:
-    """A name as it can be read: control characters and bytes that are not UTF-8 as escapes."""
-    if name.isprintable():
-        return name
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-
-
 def listed(items: Sequence[object]) -> str:
     """`1`, `1 and 2`, `1, 2 and 4`."""
     words = [str(item) for item in items]

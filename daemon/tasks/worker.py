@@ -22,6 +22,7 @@ import torch
 
 from daemon.allocator import give_pages_back, keep_pages
 from daemon.errors import BlockedError
+from daemon.shown import say
 from daemon.tasks.messages import Alive, Failed, ProtocolError, Ready, Report, Run, Stop, line_of, order_of
 from daemon.tasks.running import Running
 from kernels.tasks import TaskBlocked, TaskRefused, TaskStarved
@@ -87,7 +88,7 @@ class Worker:
                     self._stop.clear()
                     self._orders.put(order)
         except (ProtocolError, OSError) as error:
-            print(error, file=sys.stderr, flush=True)
+            say(error, error=True)
         os._exit(0)
 
     def beat(self) -> None:

@@ -273,5 +273,7 @@ def test_check_on_the_command_line(box: Box) -> None:
     assert done.stdout == "config.yaml: 1 rule, no faults, 1 warning\n"
     assert re.fullmatch(r"config\.yaml:7:13: rules\[0\]\.output: warning: [^\n]*\n", done.stderr)
     assert box.darkroom("check", "--strict", check=2).stderr == done.stderr
+    explained = box.darkroom("check", "--strict", "--explain", "in/a.png", check=2)
+    assert explained.stderr == done.stderr and "mosaic: takes it" in explained.stdout
     box.rules()
     assert box.darkroom("check", "--strict").stdout == "config.yaml: 1 rule, no faults\n"

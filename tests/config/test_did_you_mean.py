@@ -70,6 +70,9 @@ def test_in_the_configuration(meant: str, tmp_path: Path) -> None:
 WORDS = {
     "stauts": "darkroom: argument COMMAND: 'stauts' is not known; did you mean status? known: run, ",
     "--debgu status": "darkroom: --debgu is not an option here; did you mean --debug? ",
+    "--verson": "darkroom: --verson is not an option here; did you mean --version? ",
+    "-c config.yaml jobs": "darkroom: -c is not an option here; those of a command stand after it; see ",
+    "weights --jsno list": "darkroom weights: --jsno is not an option here; did you mean --json? ",
     "jobs --rulle mosaic": "darkroom jobs: --rulle is not an option here; did you mean --rule? ",
     "jobs --rulle=mosaic": "darkroom jobs: --rulle is not an option here; did you mean --rule? ",
     "retry --rulle mosaic": "darkroom retry: --rulle is not an option here; did you mean --rule? ",

@@ -159,11 +159,29 @@ def test_configuration_that_is_not_there(box: Box, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["bogus"], [], ["jobs", "--state", "bogus"], ["jobs", "--limit", "x"], ["cancel"], ["run", "--bogus"]]
+    "words",
+    [
+        ["bogus"],
+        [],
+        ["jobs", "--state", "bogus"],
+        ["jobs", "--limit", "x"],
+        ["cancel"],
+        ["run", "--bogus"],
+        ["jobs", "--limit", "-3"],
+        ["-c", "config.yaml", "jobs"],
+    ],
 )
 def test_words_that_are_none(box: Box, words: list[str]) -> None:
     said = refused(box, *words, status=2)
     assert said.startswith("darkroom")
+
+
+def test_version(box: Box) -> None:
+    assert re.fullmatch(r"darkroom \S+\n", box.darkroom("--version").stdout)
+
+
+def test_schema_where_nothing_can_be_written(box: Box) -> None:
+    assert "; name a file in a folder that is there" in refused(box, "schema", "-o", "gone/schema.json")
 
 
 # -- status ----------------------------------------------------------------------------------------------------------

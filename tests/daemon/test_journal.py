@@ -51,7 +51,7 @@ def test_less_is_told(mixed: Box, level: str, failed: bool, done: bool) -> None:
 def test_json(mixed: Box) -> None:
     mixed.drop(b"in/\xff.png".decode(errors="surrogateescape"), (mixed.folder / "in/0.png").read_bytes())
     events: list[dict[str, Any]] = [json.loads(line) for line in said(mixed, "log: {format: json, level: debug}")]
-    assert all({"time", "level", "message"} <= set(event) for event in events)
+    assert all({"time", "level", "event", "message"} <= set(event) for event in events)
     jobs = [event for event in events if event.get("event") == "job"]
     assert sorted(event["state"] for event in jobs) == ["done"] * 9 + ["failed"]
     (failed,) = [event for event in jobs if event["state"] == "failed"]

@@ -135,3 +135,17 @@ def test_each_command_is_found_in_the_file_that_has_it() -> None:
             assert commands_of([command]) == commands_of(["--debug", command]) == set(known)
     every = {command for known in FAMILIES.values() for command in known}
     assert commands_of([]) == commands_of(["--help"]) == commands_of(["stauts"]) == every
+
+
+PRINTING = {"daemon/shown.py", "daemon/cli/words.py", "daemon/cli/describing.py", "daemon/cli/service.py"}
+"""Lines for people, and what programs read: JSON, scripts, units."""
+
+
+def test_what_people_read_is_printed_in_one_place() -> None:
+    """`daemon.shown.say` has names as escapes; a bare print would have them act on a terminal."""
+    counts_megabytes = "daemon/fetching.py"
+    for path in SOURCES:
+        name = str(path.relative_to(REPOSITORY))
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        prints = any(isinstance(called, ast.Name) and called.id == "print" for called in calls)
+        assert not prints or name.startswith("export/") or name in PRINTING | {counts_megabytes}, name

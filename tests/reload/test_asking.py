@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
+from functools import partial
 
 import pytest
 
 from daemon.control import SOCKET, ask
 from tests.box import Box, Pixels, wait_until
+from tests.metrics.scrape import free_port, of_port
 from tests.reload.test_reload import configure, rule
 
 QUESTIONS = {
@@ -78,6 +82,67 @@ def test_many_at_once_beside_one_who_is_slow(box: Box) -> None:
         slow.sendall(b"{")
         answers = list(pool.map(lambda _: ask(box.folder / "var", "status", patience=10), range(40)))
     assert all(answer["running"] for answer in answers)
+
+
+def test_many_who_are_silent(box: Box) -> None:
+    """Each holds a place for a moment only."""
+    configure(box, rule())
+    box.start()
+    with ExitStack() as open_ones:
+        for _ in range(140):
+            open_ones.enter_context(connected(box))
+        assert ask(box.folder / "var", "status", patience=8)["running"]
+
+
+def test_no_descriptor_is_free(box: Box, small: Pixels) -> None:
+    """Whoever asks then is answered later; the work goes on, and it is told once."""
+    port = free_port()
+    configure(box, rule(), head=f"settle: 100ms\nmetrics: {{port: {port}}}")
+    daemon = box.start()
+    _, most = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (3, most))
+    with connected(box), socket.create_connection(("127.0.0.1", port)):
+        told = [f"{box.folder}/var/{SOCKET}: whoever asks there", f"metrics: http://127.0.0.1:{port}/metrics: whoever"]
+        for line in told:
+            wait_until(partial(daemon.said, line))
+        assert daemon.process.poll() is None
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (most, most))
+    wait_until(lambda: of_port(port).value("darkroom_jobs_in_flight") == 0)
+    assert ask(box.folder / "var", "status", patience=10)["running"]
+    assert [sum(text in line for line in daemon.lines) for text in told] == [1, 1]
+    box.drop("in/a.png", small)
+    wait_until(lambda: box.states() == {"a.png": "done"})
+    assert daemon.stop() == 0
+
+
+def test_one_who_says_nothing_is_asked_once(box: Box) -> None:
+    """A daemon that is stopped, or hangs: a second question would take as long in vain."""
+    configure(box, rule())
+    asked, enough = list[socket.socket](), threading.Event()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        folder = os.open(box.folder / "var", os.O_PATH)
+        silent.bind(f"/proc/self/fd/{folder}/{SOCKET}")
+        os.close(folder)
+        silent.listen()
+        silent.settimeout(0.1)
+
+        def count() -> None:
+            while not enough.is_set():
+                with suppress(TimeoutError):
+                    asked.append(silent.accept()[0])
+
+        counting = threading.Thread(target=count)
+        counting.start()
+        try:
+            for words, status in ((["status"], 3), (["why", "in/a.png"], 1), (["reload"], 3), (["jobs"], 0)):
+                before = len(asked)
+                box.darkroom(*words, check=status)
+                assert len(asked) == before + 1, words
+        finally:
+            enough.set()
+            counting.join()
+            for each in asked:
+                each.close()
 
 
 def test_an_edit_that_waits_for_the_disk_is_not_said_to_be_in_force(box: Box) -> None:
