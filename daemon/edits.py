@@ -116,8 +116,6 @@ class Edits:
     def look(self) -> None:
         """Read the file if it is another than the one last read, and nobody is writing it."""
         version, asked = self._version(), self._asked.is_set()
-        if version is None and time.monotonic() - self._seen_at < GONE and not asked:
-            return
         if asked:
             self._asked.clear()
         if asked or (version != self._read and self._still(version)):
@@ -136,8 +134,10 @@ class Edits:
             self._seen, self._seen_at = version, time.monotonic()
             self._told_open = False
         quiet = time.monotonic() - self._seen_at
-        if quiet < QUIET or not _open_for_writing(self._path):
-            return quiet >= QUIET
+        if quiet < (GONE if version is None else QUIET):
+            return False
+        if not _open_for_writing(self._path):
+            return True
         if quiet > STILL_OPEN and not self._told_open:
             self._told_open = True
             self._tell(f"{self._path}: was changed, and somebody has it open for writing; read once it is closed")

@@ -1,4 +1,4 @@
-"""Results on their way out: gathered for a moment, since a sync costs much the same for one as for many; published."""
+"""Results on their way out: gathered for a moment, a sync being no dearer for many than for one, then published."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ import contextlib
 import os
 import re
 import stat
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 from daemon.control import NoAnswerError, SilentError, ask
 from daemon.errors import DarkroomError
 from daemon.lock import alive, holder
+from daemon.shown import say
 
 if TYPE_CHECKING:
     from daemon.model import Config
@@ -106,7 +106,7 @@ def in_use(config: Config) -> Config:
     """The configuration with the `state_dir` that its daemon works with; if that is another one, it is told."""
     if (kept := state_dir_in_use(config.path, config.state_dir)) == config.state_dir:
         return config
-    print(f"darkroom: state_dir was edited; until it is started again, the daemon works with {kept}", file=sys.stderr)
+    say(f"darkroom: state_dir was edited; until it is started again, the daemon works with {kept}", error=True)
     return replace(config, state_dir=kept)
 
 

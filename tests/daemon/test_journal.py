@@ -64,7 +64,7 @@ def test_json(mixed: Box) -> None:
 def test_a_name_does_not_move_the_cursor(box: Box) -> None:
     """Of whoever reads: the system's journal would show no such line at all."""
     box.drop("in/\x1b[31mred\r.png", b"broken")
-    assert any("\\x1b[31mred\\x0d.png: failed: " in line for line in said(box))
+    assert any("\\x1b[31mred\\r.png: failed: " in line for line in said(box))
 
 
 def test_the_systems_journal_is_told_the_level(mixed: Box) -> None:
