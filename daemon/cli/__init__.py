@@ -10,6 +10,7 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 # NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
@@ -81,7 +82,7 @@ def _forget_output() -> None:
 def _fail(text: str, debug: bool) -> int:
     say(text, error=True)
     if debug:
-        logging.exception("the traceback")
+        say(*traceback.format_exc().splitlines(), error=True)
     return FAILED
 
 

@@ -98,7 +98,8 @@ def _explain(config: Config, paths: Sequence[Path]) -> int:
     from daemon.explaining import explain
 
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    say(*explain(config, paths))
+    for line in explain(config, paths):  # each file may be read whole
+        say(line)
     return OK
 
 
