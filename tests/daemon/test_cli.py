@@ -420,10 +420,16 @@ def test_words_about_a_running_job_leave_the_daemon_alone(box: Box, small: Pixel
 # -- trouble ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["run", "jobs", "status"])
+@pytest.mark.parametrize("command", ["run", "jobs"])
 def test_ledger_that_is_none(box: Box, command: str) -> None:
     box.drop("var/ledger.db", b"this is no ledger\n" * 300)
     assert "ledger.db" in refused(box, command)
+
+
+def test_status_of_a_ledger_that_is_none(box: Box) -> None:
+    box.drop("var/ledger.db", b"this is no ledger\n" * 300)
+    told = box.darkroom("status", check=3).stdout
+    assert "no daemon runs here" in told and "ledger.db: damaged" in told
 
 
 @pytest.mark.parametrize("where", ["var", "var/daemon.lock"])
