@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from daemon.adoption import adopt_in_ledger
+from daemon.identity import known_as
 from daemon.intake import Intake
 from daemon.ledger import Arrival, Move
 from daemon.ledger.reading import ReadLedger
@@ -64,6 +66,9 @@ class Rehearsal(ReadLedger):
 def rehearse(config: Config, ledger: Rehearsal) -> Mapping[str, str]:
     """Let the intake look at every watched folder, and take files for still. Folders that cannot be read, and why."""
     trouble: dict[str, str] = {}
+    identities = {rule.name: known_as(rule).identity for rule in config.rules}
+    if ledger.known_rules() not in ({}, identities):  # an edit that no daemon has put in force yet
+        adopt_in_ledger(ledger, config)
 
     def complain(text: str) -> None:
         folder, _, problem = text.partition(": ")

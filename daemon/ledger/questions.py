@@ -77,6 +77,10 @@ class Questions:
         """The folders that rules write into, and those that rules wrote into before they were edited."""
         return {path_of(row[0]) for row in self._read("SELECT path FROM folders", ())}
 
+    def known_rules(self) -> dict[str, str]:
+        """The rules that were in force last, by name: what each is but its name."""
+        return dict(self._read("SELECT name, identity FROM rules", ()))
+
     # -- jobs ----------------------------------------------------------------------------------------------------
 
     def intents(self) -> list[Intent]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from daemon.errors import BlockedError
-from daemon.ledger import Ledger
+from daemon.ledger import KnownRule, Ledger
+from daemon.ledger.adopting import Homeless
 from daemon.ledger.database import Database, address
 from daemon.ledger.migrations import MIGRATIONS, migrate
 from daemon.ledger.questions import Questions
@@ -32,13 +33,19 @@ class ReadLedger(Ledger):
     """
 
     def __init__(self, path: Path) -> None:
-        Questions.__init__(self, _ReadOnly(path, 0.0, lambda error: False))
+        self._read_only = _ReadOnly(path, 0.0, lambda error: False)
+        Questions.__init__(self, self._read_only)
         self._clock = time.time
         self._write = self._database.write
 
+    def adopt(self, rules: Mapping[str, KnownRule], homeless: Homeless) -> dict[str, str]:
+        """As in every ledger, but in a copy in memory, which is what is read from then on."""
+        self._read_only.go_on_in_a_copy()
+        return super().adopt(rules, homeless)
+
 
 class _ReadOnly(Database):
-    """One connection, which cannot write."""
+    """One connection, which cannot write, or is to a copy."""
 
     _has_log = True
 
@@ -46,7 +53,7 @@ class _ReadOnly(Database):
         try:
             os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
-            return _migrated(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+            return _migrated(_in_memory())
         except OSError as error:
             raise BlockedError(f"{self.path}: {error.strerror}; ask as the daemon's user") from error
         for left in reversed(range(TRIES)):
@@ -80,10 +87,18 @@ class _ReadOnly(Database):
             raise newer(self.path, version)
         if version == len(MIGRATIONS):
             return connection
-        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        copy = _in_memory()
         connection.backup(copy)
         connection.close()
         return _migrated(copy)
+
+    def go_on_in_a_copy(self) -> None:
+        """Read, and write, a copy in memory from now on."""
+        copy = _in_memory()
+        with reported(self.path):
+            self.connection.backup(copy)
+        self._open.append(copy)
+        self.connection, self._has_log = copy, True
 
     def _look(self, sql: str, values: Sequence[Any]) -> list[Any]:
         if self._log_is_there() and not self._has_log:  # a daemon was started meanwhile
@@ -91,6 +106,10 @@ class _ReadOnly(Database):
             self.connection = self._open[-1]
         with self._lock, reported(self.path):
             return list(self.connection.execute(sql, values).fetchall())
+
+
+def _in_memory() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
 
 
 def _migrated(connection: sqlite3.Connection) -> sqlite3.Connection:

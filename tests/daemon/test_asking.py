@@ -9,7 +9,7 @@ import pytest
 
 from daemon import asking
 from daemon.config import load_config
-from daemon.ledger import Arrival, IllegalMoveError, Ledger, Move
+from daemon.ledger import Arrival, IllegalMoveError, Intent, Ledger, Move
 from daemon.model import Fingerprint, Job, State
 
 CONFIG = """
@@ -40,3 +40,17 @@ def test_a_job_that_is_taken_while_it_is_cancelled(tmp_path: Path, monkeypatch: 
         assert ledger.jobs(ids=[job])[0].state is State.CANCELLED
         with pytest.raises(IllegalMoveError):
             asking.cancel(config, [job])
+
+
+def test_a_task_whose_output_is_certain_is_not_cancelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The daemon was killed while it published it: the next start finishes that, and could not if the job had ended."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    config = load_config(tmp_path / "config.yaml")
+    config.state_dir.mkdir()
+    with closing(Ledger(config.state_dir / "ledger.db")) as ledger:
+        (job,) = ledger.add([Arrival("hybrid", str(tmp_path / "in"), "cat", Fingerprint(1, 2, 3), "found")])
+        ledger.claim(["hybrid"], 1, "taken")
+        ledger.intend([Intent(job, str(tmp_path / ".t"), str(tmp_path / "cat.png"), False, Fingerprint(4, 5, 6))])
+        assert asking.cancel(config, [job]) == 1
+        assert f"job {job} is running: taken" in capsys.readouterr().out
+        assert ledger.jobs(ids=[job])[0].state is State.RUNNING

@@ -98,3 +98,11 @@ def test_it_is_done_although_something_came_between(done: Box, interruption: str
     os.utime(done.folder / "in/2.png", (2e9, 1e9 + 1))
     done.once(check=0)
     assert done.states()["2.png"] == "skipped", "the wish was for once"
+
+
+def test_a_dry_run_knows_a_rule_that_was_renamed(done: Box) -> None:
+    """As the next start does; the ledger is left as it is."""
+    configure(done, rule("renamed", "in", MOSAIC, "when: {min_width: 100}"))
+    before = (done.folder / "var/ledger.db").read_bytes()
+    assert done.darkroom("run", "--dry-run").stdout.splitlines()[-1].startswith("renamed: 3 already done, 2 failed,")
+    assert (done.folder / "var/ledger.db").read_bytes() == before
