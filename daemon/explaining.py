@@ -28,7 +28,7 @@ _ABSENT = Fingerprint(0, 0, 0)
 
 def explain(config: Config, paths: Sequence[Path]) -> Iterator[str]:
     """A paragraph for each file: what it is, and a rule or two lines about each rule."""
-    with closing(ReadLedger(config.state_dir / "ledger.db")) as ledger:
+    with closing(ReadLedger(config.state_dir / "ledger.db", copies=True)) as ledger:
         foresight = Foresight(config, ledger, thorough=True)
         for path in paths:
             yield from _Explained(config, ledger, foresight, os.path.abspath(path)).lines()

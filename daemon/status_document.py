@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any, TypeAlias
 
 from daemon import partners
-from daemon.answers import iso, open_ledger
+from daemon.answers import iso, read_ledger
 from daemon.errors import DarkroomError
 from daemon.ledger import Ledger
 from daemon.model import Config, Rule, State
@@ -53,7 +53,7 @@ def document(config: Config, live: Mapping[str, Any], promptly: Promptly) -> dic
 
 
 def _counted(config: Config) -> Counted:
-    if (ledger := open_ledger(config.state_dir, timeout=WITHIN)) is None:
+    if (ledger := read_ledger(config.state_dir, timeout=WITHIN)) is None:
         return {}, {}
     with closing(ledger):
         return ledger.counts(), _waiting(config, ledger)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from daemon import findings
-from daemon.answers import ago, open_ledger
+from daemon.answers import ago, read_ledger
 from daemon.groups import places_of
 from daemon.ledger import Ledger
 from daemon.lock import alive
@@ -27,7 +27,7 @@ Live: TypeAlias = Callable[[str], Mapping[str, Any]]
 def why(config: Config, full: str, live: Live) -> tuple[bool, list[str]]:
     """Whether the ledger knows the file with this absolute path, and all that there is to say."""
     places = _places(config, full)
-    if (ledger := open_ledger(config.state_dir)) is not None:
+    if (ledger := read_ledger(config.state_dir)) is not None:
         with closing(ledger):
             if told := _known(config, ledger, full, places, live):
                 return True, told
