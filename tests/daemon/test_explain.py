@@ -69,6 +69,11 @@ def test_a_file_that_is_not_there(box: Box) -> None:
     ]
 
 
+def test_the_size_of_the_result_where_the_steps_give_it(box: Box) -> None:
+    box.rules("output: out/{stem}-{width}.png", steps="[resize: {width: 32}]")
+    assert explained(box, "in/new.jpg")[1] == "  mosaic: takes it → out/new-32.png"
+
+
 def test_the_size_of_the_result_where_it_is_that_of_the_picture(box: Box, small: Pixels) -> None:
     box.rules("output: out/{stem}-{width}x{height}.png")
     box.drop("in/a.png", small)
