@@ -104,7 +104,7 @@ RULE_FAULTS = {
 }
 REPLACED = {
     ("watch: in", "wach: in"): f"2:19: rules[0].wach: 'wach' is not a key here; did you mean watch? {KEYS}",
-    ("output:", "ouput:"): f"2:52: rules[0].ouput: 'ouput' is not a key here; did you mean output? {KEYS}",
+    ("output:", "ouput:"): f"2:50: rules[0].ouput: 'ouput' is not a key here; did you mean output? {KEYS}",
     (
         "name: a",
         "name: '..'",
