@@ -96,3 +96,23 @@ def test_who_may_not_write_may_ask(box: Box, small: Pixels) -> None:
     refused = asked("redo", "1")
     assert refused.returncode == 1 and "free space" not in refused.stderr
     assert "ask as the daemon's user" in refused.stderr and refused.stderr.count("\n") == 1
+
+
+ASKS = """
+import sys
+from daemon.cli import main
+for words in sys.argv[1:]:
+    assert main(words.split()) == 0
+HEAVY = {"pydantic", "yaml", "numpy", "cv2", "onnxruntime", "PIL", "_hashlib", "daemon.config", "daemon.codec"}
+print("loaded", sorted(HEAVY & sys.modules.keys()))
+"""
+
+
+def test_an_answer_beside_a_daemon_loads_little(box: Box, small: Pixels) -> None:
+    """To read config.yaml whole takes longer than any answer: where its daemon is, is told at a glance."""
+    box.start()
+    box.drop("in/a.png", small)
+    wait_until(lambda: box.states() == {"a.png": "done"})
+    words = [sys.executable, "-c", ASKS, "jobs", "jobs --rule mosaic --json", "why in/a.png", "status", "status --json"]
+    done = subprocess.run(words, cwd=box.folder, env=box.environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"
