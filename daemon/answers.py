@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from daemon import findings, partners
 from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import Ledger, Measured
+from daemon.ledger.reading import ReadLedger, is_there
 from daemon.model import Job, Member, State
 from kernels.chain import Chain
 from kernels.parameters import suggest
@@ -22,17 +23,17 @@ RuleNames: TypeAlias = Callable[[], Iterable[str]]
 """The rules of a configuration, which is read only if it must be."""
 
 
-def open_ledger(state_dir: Path, timeout: float = 10.0) -> Ledger | None:
-    """The ledger in a `state_dir`; None when nothing was ever processed. `timeout`: seconds to wait for its lock."""
+def read_ledger(state_dir: Path, timeout: float = 10.0) -> ReadLedger | None:
+    """The ledger in a `state_dir`, for who only asks; None when nothing was ever processed. See ReadLedger."""
     path = state_dir / "ledger.db"
-    return Ledger(path, timeout=timeout) if path.exists() else None
+    return ReadLedger(path, timeout=timeout) if is_there(path) else None
 
 
 def jobs_of(
     state_dir: Path, names: RuleNames, state: State | None, rule: str | None, limit: int
 ) -> list[dict[str, Any]]:
     """The stable content of `darkroom jobs --json`: newest first."""
-    if (ledger := open_ledger(state_dir)) is None:
+    if (ledger := read_ledger(state_dir)) is None:
         return []
     with closing(ledger):
         check_rule(names, ledger, rule)

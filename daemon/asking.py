@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from daemon.answers import check_rule, open_ledger
+from daemon.answers import check_rule
 from daemon.control import NoAnswerError, ask
 from daemon.counted import counted
 from daemon.errors import DarkroomError
 from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move
+from daemon.ledger.reading import ReadLedger, is_there
 from daemon.lock import alive
 from daemon.model import Config, Job, State
 from daemon.rulebook import homeless
@@ -133,10 +134,17 @@ def _at_home(config: Config, ledger: Ledger, jobs: Sequence[Job], *, named: bool
 
 
 def opened(config: Config) -> Ledger:
-    """The ledger. Raises DarkroomError where there is none yet."""
-    if (ledger := open_ledger(config.state_dir)) is None:
+    """The ledger, to be written. Raises DarkroomError where there is none yet.
+
+    One of an older schema is brought up to date, but not below a daemon that lives: it is of that schema, and would
+    end. It is told to be restarted.
+    """
+    path = config.state_dir / "ledger.db"
+    if not is_there(path):
         raise DarkroomError(f"{config.state_dir}: there are no jobs yet")
-    return ledger
+    if alive(config.state_dir):
+        ReadLedger(path).close()  # raises OlderLedgerError
+    return Ledger(path)
 
 
 def named(ledger: Ledger, ids: Sequence[int]) -> list[Job]:

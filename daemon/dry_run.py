@@ -168,12 +168,16 @@ def _foreseen(key: Key, seen: Foreseen) -> Planned:
 
 
 def _same_names(rules: Mapping[str, Rule], pictures: Sequence[Planned]) -> Iterator[Planned]:
-    """The pictures, each noting if one before it would be called the same."""
-    first: dict[str, Planned] = {}
+    """The pictures, each noting if another would be called the same: the first one, or of that the next."""
+    named: dict[str, list[Planned]] = {}
     for each in pictures:
-        before = first.setdefault(each.output, each) if each.output and each.plan is Plan.PROCESS else each
-        if before is not each:
-            each = replace(each, notes=(*each.notes, f"the name of {before.relative} too: {_fate(rules[each.rule])}"))
+        if each.output and each.plan is Plan.PROCESS:
+            named.setdefault(each.output, []).append(each)
+    for each in pictures:
+        alike = named.get(each.output or "", ()) if each.plan is Plan.PROCESS else ()
+        if other := next((other for other in alike if other is not each), None):
+            note = f"the name of {other.relative} too: {_fate(rules[each.rule])}"
+            each = replace(each, notes=(*each.notes, note))
         yield each
 
 

@@ -13,13 +13,12 @@ from daemon.errors import DarkroomError
 from daemon.foresight import End, Foreseen, Foresight, source_after
 from daemon.gathering import gather
 from daemon.groups import Group, compose, places_of
+from daemon.homes import Home, fixed_role, home_of, own_work
 from daemon.ledger import Ledger
 from daemon.ledger.reading import ReadLedger
 from daemon.listing import Listing
 from daemon.model import Conditions, Config, Fingerprint, Input, Job, Member, Rule, State
 from daemon.patterns import Place
-from daemon.refusal import refusal
-from daemon.report.values import REPORT_FILES
 from daemon.scan import look
 from daemon.settle import Settler, Sighting
 
@@ -28,7 +27,7 @@ _ABSENT = Fingerprint(0, 0, 0)
 
 def explain(config: Config, paths: Sequence[Path]) -> Iterator[str]:
     """A paragraph for each file: what it is, and a rule or two lines about each rule."""
-    with closing(ReadLedger(config.state_dir / "ledger.db")) as ledger:
+    with closing(ReadLedger(config.state_dir / "ledger.db", copies=True)) as ledger:
         foresight = Foresight(config, ledger, thorough=True)
         for path in paths:
             yield from _Explained(config, ledger, foresight, os.path.abspath(path)).lines()
@@ -45,7 +44,7 @@ class _Explained:
 
     def lines(self) -> Iterator[str]:
         sighting = look("", self.full)
-        if own := self._own(sighting):
+        if own := own_work(self.config, self.ledger, self.full):
             yield f"{self.full}: {own}; never taken as input"
             return
         yield f"{self.full}: {self._what(sighting)}"
@@ -60,10 +59,7 @@ class _Explained:
 
     def _concerns(self, rule: Rule) -> bool:
         """Whether the file lies in a folder of the rule, or is its fixed input."""
-        return self._root(rule) is not None or any(str(each.fixed) == self.full for each in rule.inputs)
-
-    def _root(self, rule: Rule) -> str | None:
-        return next((str(folder) for folder in rule.watch if self.full.startswith(f"{folder}/")), None)
+        return home_of(rule, self.full) is not None or fixed_role(rule, self.full) is not None
 
     def _what(self, sighting: Sighting | None) -> str:
         if sighting is not None:
@@ -72,52 +68,40 @@ class _Explained:
             return "not a file that can be read"
         return "there is no such file; what depends on its content is not known"
 
-    def _own(self, sighting: Sighting | None) -> str | None:
-        """Whose work the file is, if it is darkroom's."""
-        if any(self.full in {f"{rule.report}/{name}" for name in REPORT_FILES} for rule in self.config.rules):
-            return "a report of darkroom"
-        if sighting is None or not self.ledger.own([sighting.fingerprint]):
-            return None
-        record = self.ledger.written([self.full]).get(self.full)
-        return f"written by darkroom, from {record.source} (job {record.job})" if record else "written by darkroom"
-
     # -- one rule ------------------------------------------------------------------------------------------------
 
     def _rule(self, rule: Rule, sighting: Sighting | None) -> Iterator[str]:
-        if (root := self._root(rule)) is None:
-            fixed = [each.role for each in rule.inputs if str(each.fixed) == self.full]
-            watched = ", ".join(map(str, rule.watch))
-            yield f"has it as the {fixed[0]} of every group" if fixed else f"no: it does not lie in {watched}"
-            return
-        relative = self.full[len(root) + 1 :]
-        if (reason := refusal(rule, root, relative)) is not None or (reason := _linked(root, relative)) is not None:
-            yield f"no: {reason}"
+        if (home := home_of(rule, self.full)) is None:
+            role, watched = fixed_role(rule, self.full), ", ".join(map(str, rule.watch))
+            yield f"has it as the {role} of every group" if role else f"no: it does not lie in {watched}"
+        elif home.refusal is not None:
+            yield f"no: {home.refusal}"
         elif rule.inputs:
-            for wanted, place in places_of(rule.inputs, relative):
-                yield from self._member(rule, root, wanted, place, sighting)
+            for wanted, place in places_of(rule.inputs, home.relative):
+                yield from self._member(rule, home, wanted, place, sighting)
         else:
-            job = _job(rule, root, relative, sighting.fingerprint if sighting else _ABSENT)
+            job = _job(rule, home.root, home.relative, sighting.fingerprint if sighting else _ABSENT)
             yield from self._job(rule, job, (), sighting)
 
-    def _member(self, rule: Rule, root: str, wanted: Input, place: Place, sighting: Sighting | None) -> Iterator[str]:
-        group = self._group(rule, root, wanted, place, sighting)
+    def _member(self, rule: Rule, home: Home, wanted: Input, place: Place, sighting: Sighting | None) -> Iterator[str]:
+        group = self._group(rule, home, wanted, place, sighting)
         role = f"takes it as {wanted.role} of group {place.name}"
         if group.trouble:
             yield f"{role}, which fails: {group.trouble}"
         elif group.lacks:
             yield f"{role}, which waits for {group.lacks}"
         else:
-            job = _job(rule, root, place.name, group.fingerprint)
+            job = _job(rule, home.root, place.name, group.fingerprint)
             yield from self._job(rule, job, group.members, sighting, role)
 
-    def _group(self, rule: Rule, root: str, wanted: Input, place: Place, sighting: Sighting | None) -> Group:
+    def _group(self, rule: Rule, home: Home, wanted: Input, place: Place, sighting: Sighting | None) -> Group:
         """The group as it is; with this file, if that is not there yet."""
-        gathered = gather(rule, root, [place], Listing(root), self.ledger)
+        gathered = gather(rule, home.root, [place], Listing(home.root), self.ledger)
         members = gathered[0].group.members if gathered else ()
         if sighting is None:
-            members = (*members, Member(wanted.role, self.full, _ABSENT))
+            members = (*members, Member(wanted.role, home.path, _ABSENT))
         found = {each.role: [member for member in members if member.role == each.role] for each in rule.inputs}
-        return compose(rule.inputs, place, found, root)
+        return compose(rule.inputs, place, found, home.root)
 
     # -- one job -------------------------------------------------------------------------------------------------
 
@@ -152,12 +136,8 @@ class _Explained:
         """The rules that a source that goes has to wait for."""
         if rule.keeps_source:
             return ""
-        roots = [(other, str(root)) for other in self.config.rules if other is not rule for root in other.watch]
-        names = [
-            other.name
-            for other, root in roots
-            if self.full.startswith(f"{root}/") and refusal(other, root, self.full[len(root) + 1 :]) is None
-        ]
+        homes = [(other, home_of(other, self.full)) for other in self.config.rules if other is not rule]
+        names = [other.name for other, home in homes if home is not None and home.refusal is None]
         return f", once rule {' and rule '.join(names)} had it too" if names else ""
 
 
@@ -166,13 +146,6 @@ def _told(seen: Foreseen) -> str:
         return f" → {seen.output}" if seen.output else ""
     verb = {End.SKIP: "skips it", End.FAIL: "fails", End.LATER: "tries again later"}[seen.end]
     return f" and {verb}: {seen.reason}"
-
-
-def _linked(root: str, relative: str) -> str | None:
-    """Why a scan does not come to a file, though the rule would take it."""
-    parents = [f"{root}/{parent}" for parent in Path(relative).parents if str(parent) != "."]
-    links = [parent for parent in parents if os.path.islink(parent)]
-    return f"{links[-1]} is a link to a folder, and those are not followed" if links else None
 
 
 def _job(rule: Rule, root: str, relative: str, fingerprint: Fingerprint) -> Job:

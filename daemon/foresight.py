@@ -13,19 +13,16 @@ from daemon.codec import Header
 from daemon.errors import DarkroomError, PermanentError, SourceGone
 from daemon.ledger import Ledger, Move
 from daemon.model import Conditions, Config, EarlierResult, Job, Member, Rule, SourceAction, State
-from daemon.naming import fields_of
+from daemon.naming import fields_of, sizes
 from daemon.placement import Encoded, Part, Placement, Taken, status_of
 from daemon.rulebook import Rulebook
 from daemon.stages import Unwanted
 from daemon.tasks import trace
 from daemon.tasks.results import wanted_beside
 from daemon.work import Recipe, Work
-from kernels.chain import task_of
+from kernels.chain import fixed_size, task_of
 from kernels.measuring import series_of
 from kernels.spec import operators
-
-UNKNOWN = {"width": "{width}", "height": "{height}"}
-"""What stands in a path where the size of the result is not known beforehand."""
 
 UNCHANGED = "if the rule is as it was then"
 """Whether it is, only the graph's compiler tells; and ONNX Runtime, once it is loaded, writes to a cache of its own."""
@@ -79,7 +76,7 @@ class Foresight:
         """The header of the picture, of a group's first one; and what is not known yet. Raises what the work raises."""
         earlier = self._earlier(rule, job) if not members else None
         colored = rule.when.color is not None
-        sized = replace(rule.when, color=None) != Conditions() or not UNKNOWN.keys().isdisjoint(rule.output.fields)
+        sized = replace(rule.when, color=None) != Conditions() or bool(_unsettled(rule))
         notes = ("if its colours fit `when`",) if colored and not self._thorough else ()
         if not (self._thorough or sized or earlier):
             return None, notes
@@ -106,9 +103,8 @@ class Foresight:
         """Where the result goes, given its width and height if they are known. Raises Taken, OutputRefused."""
         if not rule.publishes:
             return Foreseen(End.PROCESS, None, None, (*notes, f"measured for {rule.report}"))
-        fields = fields_of(job, *(size or ())) | (UNKNOWN if size is None else {})
-        target = rule.output.render(fields)
-        if size is None and not UNKNOWN.keys().isdisjoint(rule.output.fields):
+        target = rule.output.render(fields_of(job) | sizes(*(size or fixed_size(rule.chain))))
+        if size is None and _unsettled(rule):
             return Foreseen(End.PROCESS, None, target, (*notes, "its size is known once it is computed"))
         parts = tuple(Part("", job.fingerprint, suffix) for suffix in ("", *_beside(rule)))
         record = self._ledger.written([target]).get(target)
@@ -137,6 +133,12 @@ def _pictures(rule: Rule, job: Job, members: Sequence[Member]) -> list[tuple[Rul
 def _alone(job: Job, member: Member) -> Job:
     root, _, relative = member.path.rpartition("/")
     return replace(job, root=root, relative=relative, fingerprint=member.fingerprint)
+
+
+def _unsettled(rule: Rule) -> frozenset[str]:
+    """The fields of the output that follow from the size of the picture."""
+    known = sizes(*fixed_size(rule.chain))
+    return rule.output.fields & {name for name, value in known.items() if isinstance(value, str)}
 
 
 def _size(rule: Rule, header: Header | None) -> tuple[int, int] | None:

@@ -8,6 +8,11 @@ import time
 from daemon.model import Job
 
 
+def sizes(width: int | None, height: int | None) -> dict[str, str | int]:
+    """What `{width}` and `{height}` stand for; for themselves where that is not known beforehand."""
+    return {"width": "{width}" if width is None else width, "height": "{height}" if height is None else height}
+
+
 def fields_of(job: Job, width: int = 0, height: int = 0, *, file: str | None = None) -> dict[str, str | int]:
     """What `{dir}`, `{stem}` and the others stand for; `width` and `height` are those of the result, in pixels.
 

@@ -32,7 +32,7 @@ class Rehearsal(ReadLedger):
     """A ledger that notes what would be entered. `known`: the newest job of every file and group that was found."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(path, copies=True)
         self.arrivals: dict[Key, Arrival] = {}
         self.known: dict[Key, Job] = {}
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from daemon.answers import open_ledger
 from daemon.errors import DarkroomError
-from daemon.ledger import Relocated
+from daemon.ledger import Ledger, Relocated
+from daemon.ledger.reading import is_there
 from daemon.lock import DaemonLock
 from daemon.model import Config, Fingerprint
 from daemon.scan import fingerprint_of
@@ -27,9 +27,10 @@ def relocate(config: Config, old: Path, new: Path) -> str:
     _refuse_unused(config, after)
     lock = DaemonLock(config.state_dir)
     try:
-        if (ledger := open_ledger(config.state_dir)) is None:
+        path = config.state_dir / "ledger.db"
+        if not is_there(path):
             raise DarkroomError(f"{config.state_dir}: no ledger is here; put that of the old place there first")
-        with closing(ledger):
+        with closing(Ledger(path)) as ledger:
             return _told(ledger.relocate(before, after, same_file), after)
     finally:
         lock.release()

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 from daemon import partners
-from daemon.answers import iso, open_ledger
+from daemon.answers import iso, read_ledger
 from daemon.errors import DarkroomError
 from daemon.ledger import Ledger
 from daemon.model import Config, Rule, State
@@ -59,7 +59,7 @@ def document(config: Config, live: Mapping[str, Any], promptly: Promptly) -> dic
 
 
 def _counted(config: Config, at_work: Sequence[int]) -> _Counted:
-    if (ledger := open_ledger(config.state_dir, timeout=WITHIN)) is None:
+    if (ledger := read_ledger(config.state_dir, timeout=WITHIN)) is None:
         return _Counted()
     with closing(ledger):
         names = {job.id: job.rule for job in ledger.jobs(ids=at_work)}

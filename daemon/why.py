@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from daemon import findings
-from daemon.answers import ago, open_ledger
+from daemon.answers import ago
 from daemon.groups import places_of
+from daemon.homes import Home, fixed_role, home_of, homes_of, own_work
 from daemon.ledger import Ledger
+from daemon.ledger.reading import ReadLedger
 from daemon.lock import alive
-from daemon.match import IGNORED, ignored
 from daemon.model import Config, Fingerprint, Job, Member, Rule, State
-from daemon.refusal import refusal
 from daemon.scan import fingerprint_of
 from kernels.chain import describe
 
@@ -26,32 +26,21 @@ Live: TypeAlias = Callable[[str], Mapping[str, Any]]
 
 def why(config: Config, full: str, live: Live) -> tuple[bool, list[str]]:
     """Whether the ledger knows the file with this absolute path, and all that there is to say."""
-    places = _places(config, full)
-    if (ledger := open_ledger(config.state_dir)) is not None:
-        with closing(ledger):
-            if told := _known(config, ledger, full, places, live):
-                return True, told
-    return False, [f"{full}: darkroom has no job for it.", *_unknown(config, full, places)]
+    with closing(ReadLedger(config.state_dir / "ledger.db")) as ledger:
+        if told := _known(config, ledger, full, live):
+            return True, told
+        return False, [f"{full}: darkroom has no job for it.", *_unknown(config, ledger, full)]
 
 
-def _places(config: Config, full: str) -> list[tuple[Rule, str, str]]:
-    """The watched folders a path lies in: (rule, root, relative)."""
-    return [
-        (rule, str(root), full[len(str(root)) + 1 :])
-        for rule in config.rules
-        for root in rule.watch
-        if full.startswith(f"{root}/")
-    ]
-
-
-def _known(config: Config, ledger: Ledger, full: str, places: list[tuple[Rule, str, str]], live: Live) -> list[str]:
+def _known(config: Config, ledger: Ledger, full: str, live: Live) -> list[str]:
     lines = list[str]()
     if record := ledger.written([full]).get(full):
         lines += [f"{full}: written by darkroom, from {record.source} (job {record.job}); never taken as input."]
         jobs = ledger.jobs(ids=[record.job])
     else:
-        found = {job.id: job for _, root, relative in places for job in ledger.of_source(root, relative)}
-        found |= {job.id: job for job in ledger.of_member(full)}
+        homes = [home for rule in config.rules for home in homes_of(rule, full)]
+        found = {job.id: job for home in homes for job in ledger.of_source(home.root, home.relative)}
+        found |= {job.id: job for path in {full, *(home.path for home in homes)} for job in ledger.of_member(path)}
         jobs = sorted(found.values(), key=lambda job: job.id) or _of_other_roots(ledger, full)
     for job in jobs:
         lines += _tell(config, ledger, job, live)
@@ -80,7 +69,7 @@ def _tell(config: Config, ledger: Ledger, job: Job, live: Live) -> list[str]:
         lines += [f"  measured {line}" for line in told]
     if job.output is not None:
         lines.append(f"  output: {job.output}" + ("" if os.path.lexists(job.output) else " (no longer there)"))
-    return [*lines, *_next(config, job, rule, members, live)]
+    return [*lines, *_next(config, ledger, job, rule, members, live)]
 
 
 def _member(member: Member) -> str:
@@ -89,7 +78,9 @@ def _member(member: Member) -> str:
     return f"  {member.role}: {member.path}, {member.fingerprint.size:,} bytes{fixed}{there}"
 
 
-def _next(config: Config, job: Job, rule: Rule | None, members: Sequence[Member], live: Live) -> list[str]:
+def _next(
+    config: Config, ledger: Ledger, job: Job, rule: Rule | None, members: Sequence[Member], live: Live
+) -> list[str]:
     """What will happen now, and what the user can do."""
     if job.state is State.FAILED and job.lacks is not None:
         return ["  next: see to its files as said above; a new job is then made by itself"]
@@ -101,7 +92,7 @@ def _next(config: Config, job: Job, rule: Rule | None, members: Sequence[Member]
         return ["  next: it was broken off, and is taken up again when a daemon runs: `darkroom run`"]
     if job.state is not State.WAITING:
         versions = [(member.path, member.fingerprint) for member in members] or [(job.path, job.fingerprint)]
-        return [line for path, version in versions for line in _changed_since(path, version)]
+        return [line for path, version in versions for line in _changed_since(config, ledger, rule, path, version)]
     if rule is None:
         return ["  next: nothing, until a rule of that name is back in the configuration"]
     if job.lacks is not None:
@@ -117,12 +108,17 @@ def _next(config: Config, job: Job, rule: Rule | None, members: Sequence[Member]
     return [f"  next: tried again in {left:.0f} s" if left > 0 else "  next: it is in the queue"]
 
 
-def _changed_since(path: str, version: Fingerprint) -> list[str]:
+def _changed_since(config: Config, ledger: Ledger, rule: Rule | None, path: str, version: Fingerprint) -> list[str]:
     try:
         same = fingerprint_of(Path(path).stat()) == version
     except OSError:
         return [f"  {path} is no longer there"]
-    return [] if same else [f"  {path} has changed since: a new job takes the new content once it is still"]
+    if same:
+        return []
+    home = home_of(rule, path) if rule else None
+    if reason := own_work(config, ledger, path) or (home and home.refusal):
+        return [f"  {path} has changed since, and is not taken: {reason}"]
+    return [f"  {path} has changed since: a new job takes the new content once it is still"]
 
 
 def _meant(config: Config, full: str) -> list[str]:
@@ -133,30 +129,31 @@ def _meant(config: Config, full: str) -> list[str]:
     return [f"  Did you mean {place}?" for place in places if os.path.isfile(place)]
 
 
-def _unknown(config: Config, full: str, places: list[tuple[Rule, str, str]]) -> list[str]:
+def _unknown(config: Config, ledger: Ledger, full: str) -> list[str]:
     if not os.path.lexists(full):
         return ["  There is no such file.", *_meant(config, full)]
-    if fixed := [(rule, each.role) for rule in config.rules for each in rule.inputs if str(each.fixed) == full]:
+    if fixed := [(rule, role) for rule in config.rules if (role := fixed_role(rule, full)) is not None]:
         return [
             f"  It is the {role} of every group of rule {rule.name}, which has made none yet." for rule, role in fixed
         ]
+    if own := own_work(config, ledger, full):
+        return [f"  It is {own}; never taken as input."]
     if watching := [rule.name for rule in config.rules if full in map(str, rule.watch)]:
         return [f"  Rule {name} watches this folder: `darkroom jobs --rule {name}`." for name in watching]
-    if not places:
+    homes = [(rule, home) for rule in config.rules if (home := home_of(rule, full)) is not None]
+    if not homes:
         folders = sorted({str(folder) for rule in config.rules for folder in rule.watch})
         return ["  It lies in no watched folder. Those are:", *(f"    {folder}" for folder in folders)]
     if not Path(full).is_file():
         return ["  It is not a file."]
-    if hidden := [part for part in places[0][2].split("/") if ignored(part)]:
-        return [f"  {hidden[0]!r} is a name never taken ({', '.join(IGNORED)}). Rename it."]
-    return [f"  rule {rule.name}: {_verdict(config, rule, full, relative)}" for rule, _, relative in places]
+    return [f"  rule {rule.name}: {_verdict(config, rule, home)}" for rule, home in homes]
 
 
-def _verdict(config: Config, rule: Rule, full: str, relative: str) -> str:
-    if (reason := refusal(rule, full.removesuffix(f"/{relative}"), relative)) is not None:
-        return reason
+def _verdict(config: Config, rule: Rule, home: Home) -> str:
+    if home.refusal is not None:
+        return home.refusal
     if not alive(config.state_dir):
         return "would take it, but no daemon runs: `darkroom run`"
-    age = time.time() - Path(full).stat().st_mtime
-    role = next((f" as {each.role} of {place.name}" for each, place in places_of(rule.inputs, relative)), "")
+    age = time.time() - Path(home.path).stat().st_mtime
+    role = next((f" as {each.role} of {place.name}" for each, place in places_of(rule.inputs, home.relative)), "")
     return f"will take it{role} once it has been still for {config.settle:g} s (last changed {max(0.0, age):.1f} s ago)"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from kernels.parameters import REQUIRED, ParameterError, Value, plain, show, suggest
+from kernels.parameters import REQUIRED, ParameterError, Value, nearest, plain, show, suggest
 from kernels.spec import Measures, Operator, Series, Task, operators
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Value",
     "canonical",
     "describe",
+    "fixed_size",
     "measured_steps",
     "parse_chain",
     "task_of",
@@ -110,6 +111,15 @@ def task_of(chain: Chain) -> Task | None:
     return operators()[chain[0].name].task
 
 
+def fixed_size(chain: Chain) -> tuple[int | None, int | None]:
+    """Width and height of the result in pixels; None for one that follows from the picture's."""
+    size: tuple[int | None, int | None] = None, None
+    for step in chain:
+        if (operator := operators()[step.name]).resizes:
+            size = operator.fixed_size(dict(step.parameters)) if operator.fixed_size else (None, None)
+    return size
+
+
 def describe(chain: Chain) -> str:
     """The chain for people: `grayscale | gaussian_blur: {sigma: 3}`; what is at its default is not said."""
     return " | ".join(map(_describe_step, chain))
@@ -195,12 +205,15 @@ def _values(
 ) -> Iterator[tuple[str, Value]]:
     """The operator's parameters, given or by default; what is wrong with them goes to `faults`."""
     path, before, values = (index, operator.name), len(faults), dict[str, Value]()
-    for key in given:
-        if key not in operator.parameters:
-            problem = f"{operator.name} has no parameter {show(key)}"
-            faults.append(Fault((*path, str(key)), problem, suggest(key, operator.parameters)))
+    unknown = [key for key in given if key not in operator.parameters]
+    meant = [nearest(key, operator.parameters) for key in unknown]
+    for key in unknown:
+        problem = f"{operator.name} has no parameter {show(key)}"
+        faults.append(Fault((*path, str(key)), problem, suggest(key, operator.parameters)))
     for name, parameter in operator.parameters.items():
         value = given.get(name, parameter.default)
+        if value is REQUIRED and name in meant:  # it is told already, as a mistyped one
+            continue
         try:
             if value is REQUIRED:
                 raise ParameterError(f"{operator.name} needs {name}", f"give {parameter.range}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kernels.backend import torch
 from kernels.banded import banded_product
@@ -91,9 +91,15 @@ def _one_size(values: Values) -> None:
         raise ParameterError("resize has no target", "give size, width or height")
 
 
+def _fixed_size(values: Values) -> tuple[int | None, int | None]:
+    width, height = (values.get(side, values.get("size")) for side in ("width", "height"))
+    return cast("int | None", width), cast("int | None", height)
+
+
 @operator(
     "resize",
     resizes=True,
+    fixed_size=_fixed_size,
     check=_one_size,
     size=Integer(None, low=1, high=16384, unit="px", doc="both sides; the picture becomes square"),
     width=Integer(None, low=1, high=16384, unit="px", doc="alone, the height keeps the aspect ratio"),

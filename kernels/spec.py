@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from kernels.picture import Picture
 
 Check: TypeAlias = Callable[[Values], None]
+FixedSize: TypeAlias = Callable[[Values], tuple[int | None, int | None]]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -74,7 +75,8 @@ class Operator:
 
     `function` is `(picture, *, parameters) -> picture`, or for a measurement `(picture, source, *, parameters)` with
     the chain's input as `source`, giving a float tensor of N rows, or for a task what kernels/tasks.py says. `resizes`:
-    the result may have another size.
+    the result may have another size. `fixed_size(parameters)` is then the width and height of the result, as far as
+    these alone say; None for one that follows from the picture's.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Operator:
     doc: str
     check: Check | None = None
     resizes: bool = False
+    fixed_size: FixedSize | None = None
     measures: Measures | None = None
     task: Task | None = None
 
@@ -97,13 +100,19 @@ _MADE = re.compile(r'^@(?:operator|measurement|task)\(\s*"(\w+)"', re.MULTILINE)
 
 
 def operator(
-    name: str, /, *, check: Check | None = None, resizes: bool = False, **parameters: Parameter
+    name: str,
+    /,
+    *,
+    check: Check | None = None,
+    resizes: bool = False,
+    fixed_size: FixedSize | None = None,
+    **parameters: Parameter,
 ) -> Callable[[Callable[..., Picture]], Callable[..., Picture]]:
     """Make a function `(picture, *, parameters) -> picture` an operator called `name`.
 
     Raises ValueError if the name is taken, and ParameterError if a default is outside its own bounds.
     """
-    return _registered(name, parameters, check, resizes=resizes)
+    return _registered(name, parameters, check, resizes=resizes, fixed_size=fixed_size)
 
 
 def measurement(

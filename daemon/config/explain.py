@@ -78,8 +78,14 @@ def apart_from_echoes(faults: Iterable[Fault], errors: Iterable[ErrorDetails]) -
     """The faults, but of a mistyped key one only: not also that the key which was meant is missing."""
     typed = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
     paths = [tuple(step for step in where if step not in FORMS) for where in typed]
-    meant = {dotted((*path[:-1], nearest(path[-1], _shape(path[:-1]).model_fields) or "")) for path in paths}
+    meant = {dotted((*path[:-1], key)) for path in paths for key in _meant(path)}
     return (fault for fault in faults if not (fault.problem.startswith(_MISSING) and fault.where in meant))
+
+
+def _meant(where: Where) -> Iterator[str]:
+    """The keys that one which is not known may stand for. A rule without a report is told to lack an output."""
+    if key := nearest(where[-1], _shape(where[:-1]).model_fields):
+        yield from ("report", "output") if key == "report" else (key,)
 
 
 def fault_at(document: Document, where: Where, words: Words, at_key: bool = False) -> Fault:

@@ -18,8 +18,9 @@ from daemon.entries import entry_of
 from daemon.errors import OutputRefused
 from daemon.globs import Paths, common, grouped, matching, stem
 from daemon.model import Conditions, Fingerprint, Job, OnConflict, Rule, SourceAction, State
-from daemon.naming import fields_of
+from daemon.naming import fields_of, sizes
 from daemon.template import EXTENSIONS
+from kernels.chain import fixed_size
 
 _VERSION = Fingerprint(0, 0, 0)
 
@@ -233,9 +234,9 @@ def _same_output(one: Rule, other: Rule, file: str) -> bool:
 
 
 def _output(rule: Rule, relative: str) -> str | None:
-    """Where the rule would put the result of a file, or group, below its watched folder."""
+    """Where the rule would put the result of a file, or group; `{width}` stays in it where the steps give none."""
     job = Job(0, rule.name, "", relative, _VERSION, State.WAITING, "")
     try:
-        return rule.output.render(fields_of(job))
+        return rule.output.render(fields_of(job) | sizes(*fixed_size(rule.chain)))
     except OutputRefused:
         return None

@@ -11,7 +11,7 @@ from daemon.patterns import KEY
 from daemon.template import Template
 from kernels.chain import Chain, Step, task_of
 from kernels.chain import Fault as StepFault
-from kernels.parameters import suggest
+from kernels.parameters import nearest, suggest
 from kernels.spec import Task
 
 _OF_FILES = ("stem", "name", "ext")
@@ -45,8 +45,9 @@ def _roles(step: Step, task: Task, roles: Sequence[str], *, given: bool) -> Iter
             yield KeyFault((role,), f"{role} goes with {name}: {value}", f"remove it, or write {name}: {value}")
         elif role not in possible:
             yield KeyFault((role,), f"{step.name} has no input {role!r}", suggest(role, possible))
+    meant = [nearest(role, possible) for role in roles if role not in possible]
     for role in wanted:
-        if role not in roles:
+        if role not in roles and role not in meant:
             yield StepFault(
                 (),
                 f"{step.name} takes {_listed(wanted)}, and {role} is missing",

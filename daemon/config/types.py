@@ -118,7 +118,7 @@ def _kept(raw: object) -> object:
     if raw == "move":
         raise UnfitError("move needs a place to move to", 'write source: {move: {to: "originals/{dir}/{name}"}}')
     if raw not in ("keep", "delete"):
-        raise UnfitError(f"{show(raw)} is not known", suggest(raw, ("keep", "delete", "move: {to: ...}")))
+        raise UnfitError(f"{show(raw)} is not known", f"{suggest(raw, ('keep', 'delete', 'move'))}: {{to: ...}}")
     return raw
 
 

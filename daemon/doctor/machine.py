@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from daemon.answers import open_ledger
+from daemon.answers import read_ledger
 from daemon.counted import counted
 from daemon.doctor.values import Finding, fault, note, ok, parted
 from daemon.errors import DarkroomError
-from daemon.ledger.trouble import damaged
+from daemon.ledger.trouble import OlderLedgerError, damaged
 from daemon.lock import alive
 from daemon.model import Config
 from daemon.watch import flood_threshold
@@ -66,12 +66,14 @@ def _count_folders(trees: list[tuple[str, bool]]) -> tuple[int, bool]:
 def _ledger(config: Config) -> Finding:
     path = config.state_dir / "ledger.db"
     try:
-        if (ledger := open_ledger(config.state_dir)) is None:
+        if (ledger := read_ledger(config.state_dir)) is None:
             return note("ledger", str(path), "not there yet; nothing was ever processed")
         with closing(ledger):
             jobs = sum(sum(counts.values()) for counts in ledger.counts().values())
             if damage := ledger.damage():
                 raise damaged(path, damage)
+    except OlderLedgerError:
+        return note("ledger", str(path), "of an older darkroom; the daemon brings it up to date as it is started anew")
     except DarkroomError as error:
         return parted("ledger", str(path), str(error).removeprefix(f"{path}: "))
     working = "a daemon works here" if alive(config.state_dir) else "no daemon runs"

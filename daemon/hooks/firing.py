@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from itertools import islice
 
-from daemon.answers import open_ledger
+from daemon.answers import read_ledger
 from daemon.errors import DarkroomError
 from daemon.hooks.events import Event, Failure
 from daemon.hooks.failures import Failures
@@ -193,7 +193,7 @@ class Hooks:
 
 
 def _with_work(config: Config) -> frozenset[str] | None:
-    if (ledger := open_ledger(config.state_dir, timeout=WITHIN)) is None:
+    if (ledger := read_ledger(config.state_dir, timeout=WITHIN)) is None:
         return None
     with closing(ledger):
         counts, incomplete, again = ledger.counts(), ledger.incomplete(), ledger.counts()

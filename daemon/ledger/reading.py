@@ -3,6 +3,9 @@
 SQLite's `mode=ro` alone makes a log and its index beside a ledger in WAL mode that has none, and writes the index where
 there is one. So a ledger without a log, which nobody has open, is read as `immutable`, and one with a log, beside a
 daemon or after one that was killed, with `readonly_shm` (tests/daemon/test_dry_run.py compares every file).
+
+Who only asks reads so, always: it needs no right to write, and a package that was just upgraded does not change the
+schema below a daemon of the old one, which would have to end.
 """
 
 from __future__ import annotations
@@ -20,20 +23,24 @@ from daemon.ledger.adopting import Homeless
 from daemon.ledger.database import Database, address
 from daemon.ledger.migrations import MIGRATIONS, migrate
 from daemon.ledger.questions import Questions
-from daemon.ledger.trouble import newer, reported
+from daemon.ledger.trouble import newer, older, reported
 
 TRIES = 3
 """A daemon may start or end in the moment between a look for its log and the opening."""
 
 
 class ReadLedger(Ledger):
-    """A ledger that answers and cannot be written to. Without a file it is empty.
+    """A ledger that answers and cannot be written to. Without a file it is empty. `timeout`: seconds for its lock.
 
-    Raises BlockedError where it cannot be read, DarkroomError where it is no ledger, or that of a newer darkroom.
+    `copies`: that of an older darkroom is read from a copy in memory, brought up to date there. Of a million jobs that
+    takes seconds, so that only who looks at every file anyway may ask for it.
+
+    Raises BlockedError where it cannot be read, DarkroomError where it is no ledger, or that of a newer darkroom, and
+    OlderLedgerError.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._read_only = _ReadOnly(path, 0.0, lambda error: False)
+    def __init__(self, path: Path, *, timeout: float = 10.0, copies: bool = False) -> None:
+        self._read_only = _ReadOnly(path, timeout, copies)
         Questions.__init__(self, self._read_only)
         self._clock = time.time
         self._write = self._database.write
@@ -44,18 +51,29 @@ class ReadLedger(Ledger):
         return super().adopt(rules, homeless)
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a ledger. Raises BlockedError where this user may not even see that."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise BlockedError(f"{path}: {error.strerror}; ask as the daemon's user") from error
+    return True
+
+
 class _ReadOnly(Database):
     """One connection, which cannot write, or is to a copy."""
 
     _has_log = True
 
+    def __init__(self, path: Path, timeout: float, copies: bool) -> None:
+        self._copies = copies
+        super().__init__(path, timeout, lambda error: False)
+
     def _first(self) -> sqlite3.Connection:
-        try:
-            os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
+        if not is_there(self.path):
             return _migrated(_in_memory())
-        except OSError as error:
-            raise BlockedError(f"{self.path}: {error.strerror}; ask as the daemon's user") from error
         for left in reversed(range(TRIES)):
             try:
                 return self._opened()
@@ -68,8 +86,9 @@ class _ReadOnly(Database):
         self._has_log = self._log_is_there()
         how = "mode=ro&readonly_shm=1" if self._has_log else "immutable=1"
         with reported(self.path):
+            where = address(self.path, how)
             connection = sqlite3.connect(
-                address(self.path, how), uri=True, isolation_level=None, check_same_thread=False
+                where, uri=True, timeout=self._timeout, isolation_level=None, check_same_thread=False
             )
             try:
                 return self._understood(connection)
@@ -81,12 +100,14 @@ class _ReadOnly(Database):
         return os.path.exists(f"{self.path}-wal")
 
     def _understood(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """The connection; to a copy in memory, brought up to date there, of a ledger that an older darkroom left."""
+        """The connection; to a copy in memory, if wanted, of a ledger that an older darkroom left."""
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise newer(self.path, version)
         if version == len(MIGRATIONS):
             return connection
+        if not self._copies:
+            raise older(self.path, version)
         copy = _in_memory()
         connection.backup(copy)
         connection.close()

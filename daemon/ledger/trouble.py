@@ -12,6 +12,26 @@ from daemon.errors import BlockedError, DarkroomError, FatalError
 _PRIMARY = 0xFF
 """The primary code of SQLite is in the low byte of an extended one (sqlite.org, "Result and Error Codes")."""
 
+_BUSY = "another program holds it, close that"
+_RIGHTS = "ask as the daemon's user, or let this one write it"
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_PROTOCOL: _BUSY,
+    sqlite3.SQLITE_READONLY: f"{_RIGHTS} and its folder; or its disk is mounted for reading only",
+    sqlite3.SQLITE_PERM: _RIGHTS,
+    sqlite3.SQLITE_CANTOPEN: f"{_RIGHTS} and its folder; or there is no room on its disk for another file",
+    sqlite3.SQLITE_FULL: "free space on its disk",
+}
+_DISK = "see to its disk: whether it has space, can be written, and is sound"
+"""The remedy for everything else, such as SQLITE_IOERR."""
+
+
+class OlderLedgerError(DarkroomError):
+    """The schema of a ledger is one that only a daemon, as it starts, may bring up to date."""
+
+    kind = "older"
+
 
 @contextmanager
 def reported(path: Path) -> Iterator[None]:
@@ -29,9 +49,7 @@ def _told(path: Path, error: sqlite3.DatabaseError) -> DarkroomError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & _PRIMARY
     if not isinstance(error, sqlite3.OperationalError) or code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT):
         return damaged(path, str(error))
-    busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
-    remedy = "another program holds it, close that" if busy else "free space on its disk, or make it writable"
-    return BlockedError(f"{path}: {error}; {remedy}")
+    return BlockedError(f"{path}: {error}; {_REMEDIES.get(code, _DISK)}")
 
 
 def damaged(path: Path, how: str) -> FatalError:
@@ -53,3 +71,9 @@ def replaced(path: Path) -> FatalError:
 def newer(path: Path, version: int) -> DarkroomError:
     """The error for a ledger whose schema this darkroom does not know."""
     return DarkroomError(f"{path}: written by a newer darkroom (schema {version}); install that version or newer")
+
+
+def older(path: Path, version: int) -> OlderLedgerError:
+    """The error for a ledger of an older schema, told to who only asks."""
+    remedy = "start the daemon, or restart the one that runs: it brings the ledger up to date"
+    return OlderLedgerError(f"{path}: of an older darkroom (schema {version}); {remedy}")

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.answers import open_ledger
+from daemon.answers import read_ledger
 from daemon.errors import DarkroomError
 from daemon.model import Config, State
 from daemon.promptly import WITHIN, Promptly
@@ -46,7 +46,7 @@ class LedgerReader:
 
 
 def _read(config: Config) -> Reading | None:
-    if (ledger := open_ledger(config.state_dir, timeout=WITHIN)) is None:
+    if (ledger := read_ledger(config.state_dir, timeout=WITHIN)) is None:
         return None
     with closing(ledger):
         counts, incomplete = ledger.counts(), ledger.incomplete()

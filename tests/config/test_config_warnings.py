@@ -53,6 +53,11 @@ SOUND: dict[str, Sequence[str]] = {
         f"{A}, output: 'out/{{rule}}/{{dir}}/{{name}}'",
         "name: b, watch: in2, steps: [grayscale], output: 'out/{rule}/{dir}/{name}'",
     ],
+    "sizes that the steps give": [
+        "name: a, watch: in, steps: [resize: {size: 32}], output: 'out/{dir}/{stem}-{width}.{ext}'",
+        "name: b, watch: in2, steps: [resize: {width: 64}, grayscale], output: 'out/{dir}/{stem}-{width}.{ext}'",
+        "name: c, watch: in3, steps: [grayscale], output: 'out/{dir}/{stem}-{width}.{ext}'",
+    ],
     "a watched folder above an output that it does not see": [f"{A}, recursive: false, output: 'in/out/{{name}}'"],
     "an output behind a name that is never taken": [f"{A}, output: 'in/.out/{{dir}}/{{name}}'"],
 }
@@ -114,6 +119,12 @@ DOUBTS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         [f"{A}, output: 'out/{{dir}}/{{stem}}.png'"],
         [
             f"rules[0].output: warning: in/x.jpg and in/x.png both become out/x.png, {LATER}; put {{name}} or {{ext}} into it, or write on_conflict: rename"
+        ],
+    ),
+    "sizes that only the picture gives": (
+        [f"{A.replace('grayscale', 'resize: {height: 9}')}, output: 'out/{{dir}}/{{stem}}-{{width}}x{{height}}.png'"],
+        [
+            f"rules[0].output: warning: in/x.jpg and in/x.png both become out/x-{{width}}x9.png, {LATER}; put {{name}} or {{ext}} into it, or write on_conflict: rename"
         ],
     ),
     "two endings of stems in common": (

@@ -67,6 +67,26 @@ def test_in_the_configuration(meant: str, tmp_path: Path) -> None:
     assert any(f"did you mean {meant}? known: " in line for line in caught.value.faults), caught.value.faults
 
 
+ONCE: dict[str, dict[str, Any]] = {
+    "move": rule(source="moev"),
+    "sigma": step("gaussian_blur", sgima=3),
+    "near": {"rules": [{**PAIR, "inputs": {"nera": "{key}.a.*", "far": "{key}.b.*"}}]},
+    "report": {"rules": [{"name": "a", "watch": "in", "steps": ["psnr"], "reprot": "x"}]},
+    "watch": {"rules": [{"name": "a", "wach": "in", "steps": ["psnr"], "report": "x"}]},
+}
+"""What is required, or stands alone, and was mistyped: it is told once, and not also that it is missing."""
+
+
+@pytest.mark.parametrize("meant", ONCE)
+def test_told_once(meant: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps({"version": 1, **ONCE[meant]}), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    (line,) = caught.value.faults
+    assert f"did you mean {meant}? known: " in line
+
+
 WORDS = {
     "stauts": "darkroom: argument COMMAND: 'stauts' is not known; did you mean status? known: run, ",
     "--debgu status": "darkroom: --debgu is not an option here; did you mean --debug? ",

@@ -69,6 +69,11 @@ def test_a_file_that_is_not_there(box: Box) -> None:
     ]
 
 
+def test_the_size_of_the_result_where_the_steps_give_it(box: Box) -> None:
+    box.rules("output: out/{stem}-{width}.png", steps="[resize: {width: 32}]")
+    assert explained(box, "in/new.jpg")[1] == "  mosaic: takes it → out/new-32.png"
+
+
 def test_the_size_of_the_result_where_it_is_that_of_the_picture(box: Box, small: Pixels) -> None:
     box.rules("output: out/{stem}-{width}x{height}.png")
     box.drop("in/a.png", small)
@@ -138,6 +143,66 @@ def test_a_folder_behind_a_link(box: Box, small: Pixels, tmp_path_factory: pytes
     assert explained(box, "in/link/a.png")[1:] == [
         "  mosaic: no: in/link is a link to a folder, and those are not followed"
     ]
+
+
+def why(box: Box, name: str) -> list[str]:
+    return box.darkroom("why", name, check=None).stdout.replace(f"{box.folder}/", "").splitlines()
+
+
+def test_why_says_the_same(box: Box, small: Pixels) -> None:
+    """Of what darkroom made and somebody moved, of a report, of a file behind a link, of what is no file."""
+    box.write_config(
+        "version: 1\nsettle: 100ms\nrules:\n"
+        "  - {name: mosaic, watch: in, steps: [mosaic: {block: 16}], output: 'out/{stem}.{ext}'}\n"
+        "  - {name: report, watch: in2, steps: [psnr], report: in/made}\n"
+    )
+    box.drop("in/a.png", small)
+    box.drop("in/b.png", small)
+    box.once()
+    (box.folder / "out/a.png").rename(box.folder / "in/moved.png")
+    (box.folder / "out/b.png").replace(box.folder / "in/b.png")
+    box.drop("in/made/report.html", b"<html>")
+    box.drop("elsewhere/c.png", small)
+    (box.folder / "in/link").symlink_to(box.folder / "elsewhere")
+    (box.folder / "in/nowhere.png").symlink_to(box.folder / "gone.png")
+    os.mkfifo(box.folder / "in/pipe.png")
+    (box.folder / "in/folder.png").mkdir()
+    behind = "in/link is a link to a folder, and those are not followed"
+    told = {
+        "in/moved.png": ("written by darkroom; never taken as input", "It is written by darkroom; never taken"),
+        "in/b.png": ("written by darkroom; never taken as input", "has changed since, and is not taken: written by"),
+        "in/made/report.html": ("a report of darkroom; never taken as input", "It is a report of darkroom; never"),
+        "in/link/c.png": (f"mosaic: no: {behind}", f"rule mosaic: {behind}"),
+        "in/nowhere.png": ("mosaic: no: not a file", "It is not a file"),
+        "in/pipe.png": ("mosaic: no: not a file", "It is not a file"),
+        "in/folder.png": ("mosaic: no: not a file", "It is not a file"),
+    }
+    explanation = "\n".join(explained(box, *told))
+    for name, (by_explain, by_why) in told.items():
+        said = "\n".join(why(box, name))
+        assert by_explain in explanation.partition(f"{name}: ")[2].split("\nin/")[0], explanation
+        assert by_why in said and "would take it" not in said and "takes the new content" not in said, said
+
+
+def test_a_folder_in_another_that_takes_nothing_from_subfolders(box: Box, small: Pixels) -> None:
+    box.rules("recursive: false")
+    config = (box.folder / "config.yaml").read_text()
+    box.write_config(config.replace("watch: in", "watch: [in, in/sub]"))
+    box.drop("in/sub/x.png", small)
+    assert explained(box, "in/sub/x.png")[1] == "  mosaic: takes it → out/x.png"
+    assert why(box, "in/sub/x.png")[1:] == ["  rule mosaic: would take it, but no daemon runs: `darkroom run`"]
+
+
+def test_a_watched_folder_that_is_a_link(box: Box, small: Pixels) -> None:
+    """A file may be named by what the link leads to."""
+    box.drop("real/inbox/sub/a.png", small)
+    (box.folder / "in").symlink_to("real/inbox")
+    for name in ("real/inbox/sub/a.png", "in/sub/a.png"):
+        assert explained(box, name)[1] == "  mosaic: takes it → out/sub/a.png"
+    assert "would take it" in why(box, "real/inbox/sub/a.png")[1]
+    box.once()
+    assert "done already: job 1 is done" in explained(box, "real/inbox/sub/a.png")[1]
+    assert why(box, "real/inbox/sub/a.png")[0] == "in/sub/a.png: job 1, done."
 
 
 def test_a_broken_file(box: Box) -> None:
