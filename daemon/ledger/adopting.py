@@ -122,6 +122,8 @@ def _look_through(db: sqlite3.Connection, rule: str, homeless: Homeless, leave: 
 
 def _members(db: sqlite3.Connection, rule: str) -> dict[int, list[Member]]:
     found = defaultdict[int, list[Member]](list)
+    if db.execute("SELECT 1 FROM members LIMIT 1").fetchone() is None:
+        return found
     jobs = json.dumps([row[0] for row in _rows(db, "id", rule)])
     columns = "job, role, path, size, mtime_ns, inode, fixed"
     for row in db.execute(f"SELECT {columns} FROM members WHERE job IN (SELECT value FROM json_each(?))", (jobs,)):

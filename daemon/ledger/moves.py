@@ -40,7 +40,7 @@ def apply(db: sqlite3.Connection, moves: Sequence[Move], now: float) -> None:
 
 def asked_again(db: sqlite3.Connection, new: Arrival) -> bool:
     """Whether the job before this one, of the same file, was asked for and has not come to its end."""
-    sql = "SELECT asked_again FROM jobs WHERE rule = ? AND root = ? AND relative = ? ORDER BY id DESC LIMIT 1"
+    sql = "SELECT asked_again FROM jobs WHERE +rule = ? AND root = ? AND relative = ? ORDER BY id DESC LIMIT 1"
     row = db.execute(sql, (new.rule, text(new.root), text(new.relative))).fetchone()
     return row is not None and bool(row[0])
 
