@@ -27,7 +27,14 @@ def matches(globs: Sequence[str], relative: str) -> bool:
 
     A glob with a slash is held against the whole relative path, any other against the name.
     """
+    plain, deep = _patterns(tuple(globs))
+    name = relative.rpartition("/")[2]
+    return bool((plain and plain.match(name)) or (deep and deep.match(relative)))
+
+
+@lru_cache(maxsize=256)
+def _patterns(globs: tuple[str, ...]) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
+    """One for names, one for whole paths; None where no glob is of that kind."""
     plain = tuple(glob for glob in globs if "/" not in glob)
     deep = tuple(glob for glob in globs if "/" in glob)
-    name = relative.rpartition("/")[2]
-    return bool((plain and _pattern(plain).match(name)) or (deep and _pattern(deep).match(relative)))
+    return _pattern(plain) if plain else None, _pattern(deep) if deep else None

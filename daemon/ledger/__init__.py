@@ -128,7 +128,7 @@ class Ledger(Questions):
 
     def _supersede(self, db: sqlite3.Connection, new: Arrival) -> None:
         rows = db.execute(
-            "SELECT id FROM jobs WHERE rule = ? AND root = ? AND relative = ? AND state = 'waiting'",
+            "SELECT id FROM jobs WHERE +rule = ? AND root = ? AND relative = ? AND state = 'waiting'",
             (new.rule, text(new.root), text(new.relative)),
         ).fetchall()
         reason = "replaced by newer content before it was taken; a newer job has it"

@@ -30,8 +30,8 @@ class Waiting(NamedTuple):
 
 Homeless: TypeAlias = Callable[[Waiting, Sequence[Member]], str | None]
 """Why a waiting job is not to be worked on any more, or None; its files, if it is a group."""
-Leave: TypeAlias = Callable[[Sequence[int], str], None]
-"""Skip these jobs, which wait, for a reason; if their files are seen again, they are new."""
+Leave: TypeAlias = Callable[[str, Sequence[int], str], None]
+"""Skip these jobs of a rule, which wait, for a reason; if their files are seen again, they are new."""
 
 
 def no_rule(name: str) -> str:
@@ -53,7 +53,7 @@ def adopt(db: sqlite3.Connection, rules: Mapping[str, KnownRule], homeless: Home
     _release_sources(db, {old for old, new in go_on.items() if rules[new].acts})
     for name in _with_waiting(db) - go_on.keys():
         if name not in rules or name in renamed.values():
-            leave([row[0] for row in _rows(db, "id", name)], no_rule(name))
+            leave(name, [row[0] for row in _rows(db, "id", name)], no_rule(name))
     _rename(db, renamed)
     as_before = {new for old, new in go_on.items() if known[old].takes == rules[new].takes}
     for name in _with_waiting(db) & (rules.keys() - as_before):
@@ -117,11 +117,13 @@ def _look_through(db: sqlite3.Connection, rule: str, homeless: Homeless, leave: 
         if (reason := homeless(job, files.get(number, ()))) is not None:
             leaving[reason].append(number)
     for reason, jobs in leaving.items():
-        leave(jobs, reason)
+        leave(rule, jobs, reason)
 
 
 def _members(db: sqlite3.Connection, rule: str) -> dict[int, list[Member]]:
     found = defaultdict[int, list[Member]](list)
+    if db.execute("SELECT 1 FROM members LIMIT 1").fetchone() is None:
+        return found
     jobs = json.dumps([row[0] for row in _rows(db, "id", rule)])
     columns = "job, role, path, size, mtime_ns, inode, fixed"
     for row in db.execute(f"SELECT {columns} FROM members WHERE job IN (SELECT value FROM json_each(?))", (jobs,)):

@@ -28,7 +28,9 @@ def forget(db: sqlite3.Connection, job: int) -> None:
 
 def waits_for_files(db: sqlite3.Connection, new: Arrival) -> int | None:
     """The job of the same group that waits for files, if there is one."""
-    sql = "SELECT id FROM jobs WHERE rule = ? AND root = ? AND relative = ? AND state = 'waiting' AND lacks IS NOT NULL"
+    sql = (
+        "SELECT id FROM jobs WHERE +rule = ? AND root = ? AND relative = ? AND state = 'waiting' AND lacks IS NOT NULL"
+    )
     row = db.execute(sql, (new.rule, text(new.root), text(new.relative))).fetchone()
     return None if row is None else int(row[0])
 
@@ -57,7 +59,7 @@ def newest(database: Database, rule: str, root: str, names: Sequence[str]) -> di
     found = dict[str, Job]()
     for chunk in chunks(names):
         marks = ",".join("?" * len(chunk))
-        newest = f"SELECT max(id) FROM jobs WHERE rule = ? AND root = ? AND relative IN ({marks}) GROUP BY relative"
+        newest = f"SELECT max(id) FROM jobs WHERE +rule = ? AND root = ? AND relative IN ({marks}) GROUP BY relative"
         sql = f"SELECT {COLUMNS} FROM jobs WHERE id IN ({newest}) AND NOT gone"
         rows = database.read(sql, (rule, text(root), *map(text, chunk)))
         found |= {job.relative: job for job in map(job_of, rows)}

@@ -40,19 +40,30 @@ def apply(db: sqlite3.Connection, moves: Sequence[Move], now: float) -> None:
 
 def asked_again(db: sqlite3.Connection, new: Arrival) -> bool:
     """Whether the job before this one, of the same file, was asked for and has not come to its end."""
-    sql = "SELECT asked_again FROM jobs WHERE rule = ? AND root = ? AND relative = ? ORDER BY id DESC LIMIT 1"
+    sql = "SELECT asked_again FROM jobs WHERE +rule = ? AND root = ? AND relative = ? ORDER BY id DESC LIMIT 1"
     row = db.execute(sql, (new.rule, text(new.root), text(new.relative))).fetchone()
     return row is not None and bool(row[0])
 
 
-def leave(db: sqlite3.Connection, now: float, jobs: Sequence[int], reason: str) -> None:
-    """One transition, waiting to skipped, of all these jobs at once: one by one, 100,000 take six seconds."""
+def leave(db: sqlite3.Connection, now: float, rule: str, jobs: Sequence[int], reason: str) -> None:
+    """One transition, waiting to skipped, of all these jobs of a rule at once: one by one, 100,000 take six seconds.
+
+    Counted at once too: of the rest, half the time goes into the trigger that counts each.
+    """
     values = {"now": now, "reason": printable(reason), "jobs": json.dumps(jobs)}
-    db.execute(
+    (counting,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'counts_moved'").fetchone()
+    db.execute("DROP TRIGGER counts_moved")
+    cursor = db.execute(
         "UPDATE jobs SET state = 'skipped', reason = :reason, updated = :now, not_before = 0, gone = 1, cancel = 0"
         " WHERE state = 'waiting' AND id IN (SELECT value FROM json_each(:jobs))",
         values,
     )
+    db.execute(counting)
+    for state, more in ((State.WAITING, -cursor.rowcount), (State.SKIPPED, cursor.rowcount)):
+        db.execute(
+            "INSERT INTO counts VALUES (?,?,?) ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs",
+            (rule, state.value, more),
+        )
     db.execute("INSERT INTO history SELECT value, :now, 'skipped', :reason FROM json_each(:jobs)", values)
 
 

@@ -32,7 +32,7 @@ class Questions:
         found: dict[str, Fingerprint] = {}
         sql = (
             "SELECT relative, size, mtime_ns, inode, gone, max(id) FROM jobs"
-            " WHERE rule = ? AND root = ? AND relative IN ({}) GROUP BY relative"
+            " WHERE +rule = ? AND root = ? AND relative IN ({}) GROUP BY relative"
         )
         for chunk in chunks(relatives):
             marks = ",".join("?" * len(chunk))
@@ -129,7 +129,7 @@ class Questions:
         """For each job, the id of the newest job of the same rule and file (itself, unless it was replaced)."""
         # By its row, not by the rule it was claimed under: that may have been renamed since.
         sql = (
-            "SELECT max(k.id) FROM jobs j JOIN jobs k ON k.rule = j.rule AND k.root = j.root"
+            "SELECT max(k.id) FROM jobs j JOIN jobs k ON +k.rule = j.rule AND k.root = j.root"
             " AND k.relative = j.relative WHERE j.id = ?"
         )
         return {job.id: self._read(sql, (job.id,))[0][0] for job in jobs}
@@ -147,7 +147,7 @@ class Questions:
         sql = (
             "SELECT j.id, j.content, j.recipe, o.path, o.size, o.mtime_ns, o.inode FROM jobs j"
             " JOIN outputs o ON o.path = j.output AND o.job = j.id"
-            " WHERE j.rule = ? AND j.root = ? AND j.relative = ? AND j.state = 'done' ORDER BY j.id DESC LIMIT 1"
+            " WHERE +j.rule = ? AND j.root = ? AND j.relative = ? AND j.state = 'done' ORDER BY j.id DESC LIMIT 1"
         )
         found = dict[int, EarlierResult]()
         for job in jobs:
@@ -161,7 +161,7 @@ class Questions:
         Wherever they lie; jobs without any are absent.
         """
         sql = (
-            "SELECT j.id, o.path FROM jobs j JOIN jobs k ON k.rule = j.rule AND k.root = j.root"
+            "SELECT j.id, o.path FROM jobs j JOIN jobs k ON +k.rule = j.rule AND k.root = j.root"
             " AND k.relative = j.relative JOIN outputs o ON o.job = k.id AND o.receipt = 1 WHERE j.id IN ({})"
         )
         found = dict[int, list[str]]()

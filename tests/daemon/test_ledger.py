@@ -375,7 +375,7 @@ def test_what_waits_is_found_without_a_look_at_the_rest(ledger: Ledger) -> None:
     assert len(asked) == 5
     for sql in asked:
         plan = str(ledger._database.read(f"EXPLAIN QUERY PLAN {sql}", ()))
-        assert ("jobs_incomplete" in plan) == ("lacks IS NOT NULL" in sql) and "jobs_by_source" not in plan, (sql, plan)
+        assert ("jobs_incomplete" in plan) == ("lacks IS NOT NULL" in sql) and "jobs_by_rule" not in plan, (sql, plan)
         assert ("jobs_queue" in plan) == ("lacks IS NULL" in sql) and "TEMP B-TREE" not in plan, (sql, plan)
 
 
