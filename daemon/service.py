@@ -1,16 +1,15 @@
-"""The life of the daemon: start, one loop that acts, a clean end. Signals only set a flag."""
+"""The life of the daemon: start, one loop that acts, a clean end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import FrameType
+from typing import NoReturn
 
 from daemon import folders, partners, whereabouts
 from daemon.adoption import adopt_in_ledger
@@ -30,6 +29,8 @@ from daemon.model import Config, LogOptions, State
 from daemon.notify import Notifier
 from daemon.patience import Patience
 from daemon.rulebook import Rulebook
+from daemon.shown import say
+from daemon.signals import Signals
 from daemon.threads import Threads
 
 TICK = 0.1
@@ -57,7 +58,6 @@ class Service:
         log_into(display.tell)
         self._complain = Complaints(lambda text: display.tell(Event(text, Level.WARNING)))
         self._stop = threading.Event()
-        self._signals = 0
         self._left = 0
         self._building = self._reported = False
         self._rested = True
@@ -78,6 +78,7 @@ class Service:
         """What can be asked of this daemon, and told to it, while it works."""
         stages = self._stages
         self._edits = Edits(self._rulebook, adopt=stages.adopt, tell=self._tell, reloading=self._signs.reloading)
+        self._signals = Signals(self._stop, self._edits.ask)
         self._status = LiveStatus(self._rulebook, stages, self._edits)
         stages.metrics.look_at(self._rulebook, self._status, stages.pipeline, stages.intake)
         answers: Mapping[str, Answer] = {
@@ -92,7 +93,7 @@ class Service:
 
     def run(self) -> int:
         """Work until a signal, or with `once` until everything there is finished. The exit status."""
-        self._hear_signals()
+        self._signals.hear()
         keep_pages()
         spare_the_collector()
         error = None
@@ -104,17 +105,22 @@ class Service:
         finally:
             clean = self._end()
         error = error or self._what_ended_us()
-        if error is not None and clean:
-            raise error
+        if not clean or self._building:
+            self._leave(error, clean)
         if error is not None:
-            print(f"darkroom: {error}", file=sys.stderr, flush=True)
+            raise error
+        return self._exit_status()
+
+    def _leave(self, error: DarkroomError | None, clean: bool) -> NoReturn:
+        """End although a thread does not: one deep in a codec, or in TensorRT, cannot be joined."""
+        if error is not None:
+            say(f"darkroom: {error}", error=True)
         elif not clean:
             self._tell("stopped while a picture was being worked on; it is taken up again at the next start")
-        if not clean or self._building:
-            status = 1 if error is not None else self._exit_status()
-            sys.stdout.flush()
-            os._exit(status)  # a thread deep in a codec, or in TensorRT, cannot be joined, and must not hold up the end
-        return self._exit_status()
+        status = 1 if error is not None else self._exit_status()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
     def _what_ended_us(self) -> DarkroomError | None:
         """Why a thread that must not end has ended, if one has."""
@@ -187,7 +193,7 @@ class Service:
         self._building = not stages.runtime.close()
         self._threads.join(1.0)
         self._finish_reports()
-        stages.hooks.finish(hurry=lambda: not self._once or self._signals > 0)
+        stages.hooks.finish(hurry=lambda: not self._once or self._signals.ends > 0)
         self._tell_of_the_end()
         if clean and self._threads.join(0):
             stages.ledger.close()
@@ -202,7 +208,7 @@ class Service:
         """Write what the reports lack. With `once` they are what was asked for; a signal waits a while at most."""
         began = time.monotonic()
         while not self._threads.join(0.1, "reports"):
-            if (not self._once or self._signals) and time.monotonic() - began > REPORT_WITHIN:
+            if (not self._once or self._signals.ends) and time.monotonic() - began > REPORT_WITHIN:
                 self._complain("a report is not complete; the next start completes it")
                 return
         self._reported = self._stages.reporter.finish()
@@ -216,7 +222,7 @@ class Service:
         self._display.close()
         if self._once and waiting[0]:
             self._tell(waiting[1])
-        if self._signals:
+        if self._signals.ends:
             self._tell(f"stopped; {self._left:,} pictures wait for the next start" if self._left else "stopped")
 
     def _exit_status(self) -> int:
@@ -224,7 +230,7 @@ class Service:
             return 0
         if self._patience.gave_up:
             self._tell("gave up on the ledger; nothing is lost, start darkroom again when its disk is well")
-        elif self._left and not self._signals:
+        elif self._left and not self._signals.ends:
             self._tell(f"{self._left} pictures are left waiting; `darkroom jobs` says for what")
         unwell = self._patience.gave_up or self._left or not self._reported
         return 1 if self._stages.tally.counts[State.FAILED] or unwell else 0
@@ -257,30 +263,3 @@ class Service:
 
     def _tell(self, text: str, level: Level = Level.INFO) -> None:
         self._display.tell(Event(text, level))
-
-    # -- signals -------------------------------------------------------------------------------------------------
-
-    def _hear_signals(self) -> None:
-        signal.signal(signal.SIGINT, self._on_signal)
-        signal.signal(signal.SIGTERM, self._on_signal)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(signal.SIGHUP, self._on_signal if _has_terminal() else self._on_hangup)
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
-
-    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
-        self._edits.ask()
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals += 1
-        self._stop.set()
-        if self._signals > 1:
-            raise KeyboardInterrupt
-
-
-def _has_terminal() -> bool:
-    """Whether this process has a terminal: then a hang-up means that it was closed, else that rules are to be read."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

@@ -1,0 +1,45 @@
+"""Signals: each only sets a flag, on which the loop acts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+
+class Signals:
+    """Those that end darkroom set `stop`, and are counted: the second waits for nothing. SIGHUP asks for `reload`."""
+
+    def __init__(self, stop: threading.Event, reload: Callable[[], None]) -> None:
+        self._stop = stop
+        self._reload = reload
+        self.ends = 0
+        """How many asked for the end."""
+
+    def hear(self) -> None:
+        """From now on. Called from the main thread."""
+        signal.signal(signal.SIGINT, self._on_end)
+        signal.signal(signal.SIGTERM, self._on_end)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(signal.SIGHUP, self._on_end if _has_terminal() else self._on_hangup)
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
+
+    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
+        self._reload()
+
+    def _on_end(self, number: int, frame: FrameType | None) -> None:
+        self.ends += 1
+        self._stop.set()
+        if self.ends > 1:
+            raise KeyboardInterrupt
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a terminal: then a hang-up means that it was closed, else that rules are to be read."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
