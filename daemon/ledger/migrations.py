@@ -18,14 +18,16 @@ def migration(step: Callable[[sqlite3.Connection], None]) -> Callable[[sqlite3.C
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Take every step this ledger has not taken, each in a transaction of its own."""
-    while _taken(connection) < len(MIGRATIONS):
-        connection.execute("BEGIN IMMEDIATE")
-        # Asked again now that nobody else can write: another process may have taken this step meanwhile.
-        if (taken := _taken(connection)) < len(MIGRATIONS):
-            MIGRATIONS[taken](connection)
-            connection.execute(f"PRAGMA user_version = {taken + 1}")
-        connection.execute("COMMIT")
+    """Take every step this ledger has not taken, all in one transaction: who reads meanwhile finds none of them."""
+    if _taken(connection) >= len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    # Asked again now that nobody else can write: another process may have taken them meanwhile.
+    if steps := MIGRATIONS[_taken(connection) :]:
+        for step in steps:
+            step(connection)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection.execute("COMMIT")
 
 
 def _taken(connection: sqlite3.Connection) -> int:

@@ -106,7 +106,7 @@ class _ReadOnly(Database):
             raise newer(self.path, version)
         if version == len(MIGRATIONS):
             return connection
-        if not self._copies:
+        if not self._copies and version:  # 0: a daemon that starts for the first time is about to make it
             raise older(self.path, version)
         copy = _in_memory()
         connection.backup(copy)

@@ -98,6 +98,27 @@ def test_who_may_not_write_may_ask(box: Box, small: Pixels) -> None:
     assert "ask as the daemon's user" in refused.stderr and refused.stderr.count("\n") == 1
 
 
+MADE = """
+import sys, time
+from daemon.ledger.migrations import MIGRATIONS
+step = MIGRATIONS[8]
+MIGRATIONS[8] = lambda connection: (time.sleep(1), step(connection))
+from daemon.cli import main
+sys.exit(main(["run", "--once"]))
+"""
+
+
+def test_while_the_ledger_is_made(box: Box) -> None:
+    """All of it comes at once: who asks meanwhile finds no jobs, and no ledger of an older darkroom."""
+    making = subprocess.Popen([sys.executable, "-c", MADE], cwd=box.folder, env=box.environment)
+    wait_until((box.folder / "var/ledger.db").exists)
+    asked = 0
+    while making.poll() is None and schema(box) == 0:
+        assert box.jobs() == []
+        asked += 1
+    assert asked and making.wait(30) == 0
+
+
 ASKS = """
 import sys
 from daemon.cli import main
