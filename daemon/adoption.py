@@ -47,9 +47,10 @@ class Adoption:
         """Put in force what was asked for. Raises BlockedError; the rest is done at the next call."""
         while self._edits:
             edit = self._edits[0]
-            if edit.renamed is None:  # before the rulebook: a job that lost its home must not be claimed
-                edit.renamed = adopt_in_ledger(self._ledger, edit.config)
-            self._rulebook.replace(edit.config, renamed=bool(edit.renamed))
+            with self._rulebook.changing:
+                if edit.renamed is None:  # before the rulebook: a job that lost its home must not be claimed
+                    edit.renamed = adopt_in_ledger(self._ledger, edit.config)
+                self._rulebook.replace(edit.config, renamed=bool(edit.renamed))
             self._follow()
             edit.adopted(edit.renamed)
             self._edits.popleft()

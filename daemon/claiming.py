@@ -40,9 +40,10 @@ class Claiming:
 
     def claim(self, limit: int = CLAIM) -> list[Work]:
         """The next jobs, now `running`; up to `limit` of them, and a probe of each blocked rule that is due one."""
-        rules = {name: rule for name, rule in self._rulebook.rules.items() if rule.is_task is self._task}
-        recipes = {name: recipe for name, rule in rules.items() if (recipe := self._recipe_of(rule)) is not None}
-        jobs = self._claim_from(list(recipes), time.time(), limit)
+        with self._rulebook.changing:  # else jobs of one rule would be taken for another that has its name by now
+            rules = {name: rule for name, rule in self._rulebook.rules.items() if rule.is_task is self._task}
+            recipes = {name: recipe for name, rule in rules.items() if (recipe := self._recipe_of(rule)) is not None}
+            jobs = self._claim_from(list(recipes), time.time(), limit)
         repeats = [job for job in jobs if rules[job.rule].keeps_source and not job.asked_again]
         earlier = self._ledger.earlier_results(repeats)
         return [Work(job, rules[job.rule], recipes[job.rule], earlier.get(job.id)) for job in jobs]

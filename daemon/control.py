@@ -59,6 +59,7 @@ class Control:
         self._answers = answers
         self._complain = complain
         self._socket: socket.socket | None = None
+        self._inode = 0
         self._threads = Threads()
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(AT_A_TIME):
@@ -73,6 +74,7 @@ class Control:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)  # of a daemon that was killed: the lock of the folder is ours
                 listening.bind(path)
+                self._inode = os.stat(path).st_ino
                 os.chmod(path, MODE)  # before anybody can connect
                 with contextlib.suppress(PermissionError):  # a group that the daemon's user is not in
                     os.chown(path, -1, os.stat(folder).st_gid)
@@ -101,7 +103,15 @@ class Control:
                 self._complain(accepting_failed(str(self._state_dir / SOCKET), error))
                 stop.wait(LOOK)
             else:
-                self._threads.start(f"asked-{number}", partial(self._talk, asker, number))
+                self._serve(asker, number)
+
+    def _serve(self, asker: socket.socket, number: int) -> None:
+        try:
+            self._threads.start(f"asked-{number}", partial(self._talk, asker, number))
+        except RuntimeError as error:  # the system gives no more threads
+            asker.close()
+            self._free.put(number)
+            self._complain(f"{self._state_dir / SOCKET}: cannot answer now ({error}); end other programs")
 
     def _talk(self, asker: socket.socket, number: int) -> None:
         try:
@@ -130,7 +140,9 @@ class Control:
         if self._socket is not None:
             self._threads.join(0.1)
             self._socket.close()
-            (self._state_dir / SOCKET).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the folder may be gone, or another's by now
+                if os.stat(self._state_dir / SOCKET).st_ino == self._inode:
+                    os.unlink(self._state_dir / SOCKET)
 
 
 def ask(state_dir: Path, question: str, *, patience: float = PATIENCE, **more: Any) -> dict[str, Any]:

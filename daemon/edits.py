@@ -6,8 +6,10 @@ every file system and behind links, and an editor may replace the file, or its f
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -105,8 +107,9 @@ class Edits:
 
     def _reply(self) -> None:
         """Answer those who wait, if what they wait for is in force."""
-        while self._in_force is self._wanted and not self._waiting.empty():
-            self._waiting.get().put(self._told())
+        with contextlib.suppress(queue.Empty):
+            while self._in_force is self._wanted:
+                self._waiting.get_nowait().put(self._told())
 
     def _told(self) -> dict[str, Any]:
         return {"faults": self.faults, "since": self.since, "changes": self._changes, "held_back": self.held_back}
@@ -207,13 +210,21 @@ class Edits:
 
 def _load(path: Path) -> Config:
     """Raises ConfigError, also for what would block whoever opens it: a pipe, say."""
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if not stat.S_ISREG(mode := _mode(path)) and not stat.S_ISDIR(mode) and mode:
         raise ConfigError([f"{path}:1:1: file: it is no file; put a configuration there"])
     return load_config(path)
 
 
+def _mode(path: Path) -> int:
+    """What is there; 0 where there is no telling, which whoever reads it says."""
+    try:
+        return os.stat(path).st_mode
+    except OSError:
+        return 0
+
+
 def _open_for_writing(path: Path) -> bool:
-    if not path.is_file():
+    if not stat.S_ISREG(_mode(path)):
         return False
     try:
         with path.open("rb") as file:

@@ -35,7 +35,11 @@ class Promptly:
         try:
             if not self._free.acquire(timeout=WITHIN):
                 raise queue.Empty
-            self._threads.start(self._name, lambda: self._answer(question, answers))
+            try:
+                self._threads.start(self._name, lambda: self._answer(question, answers))
+            except RuntimeError as error:  # the system gives no more threads
+                self._free.release()
+                raise BlockedError(f"{of}: cannot be asked now ({error}); end other programs") from error
             found = answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             remedy = "close the program that holds it, or see to its disk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -22,6 +23,8 @@ class Rulebook:
 
     def __init__(self, config: Config) -> None:
         self._now = config, MappingProxyType(config.rules_by_name())
+        self.changing = threading.Lock()
+        """Held while the ledger and this go over to other rules: who takes jobs by the names of rules holds it too."""
         self.edited = False
         """Whether other rules were in force before: then a job in flight may be of one of those."""
         self.renamed = False

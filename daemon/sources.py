@@ -6,11 +6,12 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence, Set
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from daemon.entries import entry_of, same_entry
+from daemon.entries import same_entry
 from daemon.errors import DarkroomError, remedy_of
 from daemon.groups import places_of
 from daemon.ledger import Ledger
@@ -47,12 +48,13 @@ class Sources:
         due = self._ledger.source_due() if not all(rule.keeps_source for rule in rules.values()) else []
         members = self._ledger.members([job.id for job in due])
         outcome: dict[bool, list[int]] = {True: [], False: []}
+        real = cache(os.path.realpath)
         for job in due:
             files = _files(job, members.get(job.id, ()))
             rule = rules.get(job.rule)
             if rule is None or rule.keeps_source or job.id in self._stuck:
                 continue
-            if any(self._awaited(job, each, rules) for each in files):
+            if any(self._awaited(job, each, rules, real) for each in files):
                 continue
             fixed = {str(each.fixed) for rule in rules.values() for each in rule.inputs if each.fixed}
             try:
@@ -64,11 +66,11 @@ class Sources:
         for gone_all, jobs in outcome.items():
             self._ledger.source_settled(jobs, gone=gone_all)
 
-    def _awaited(self, job: Job, file: _File, rules: Mapping[str, Rule]) -> bool:
+    def _awaited(self, job: Job, file: _File, rules: Mapping[str, Rule], real: Callable[[str], str]) -> bool:
         """Whether a rule, also one that watches a folder above or below, takes this file and has not finished it."""
-        entry = entry_of(file.path)
+        entry = os.path.join(real(os.path.dirname(file.path)), os.path.basename(file.path))
         for rule, root in [(each, str(root)) for each in rules.values() for root in each.watch]:
-            above = f"{os.path.realpath(root)}/"
+            above = f"{real(root)}/"
             relative = entry.removeprefix(above)
             if rule.name != job.rule and entry.startswith(above) and rule.takes(relative):
                 known = self._jobs_of(rule, root, relative, file)
@@ -85,10 +87,11 @@ class Sources:
             return [each for each in jobs if each.fingerprint == file.fingerprint]
         if not any(places_of(rule.inputs, relative)):
             return None
-        jobs = [each for each in self._ledger.of_member(file.path) if each.rule == rule.name]
+        path = f"{root}/{relative}"  # as that rule calls it
+        jobs = [each for each in self._ledger.of_member(path) if each.rule == rule.name]
         members = self._ledger.members([each.id for each in jobs])
         versions = {each.id: {(m.path, m.fingerprint) for m in members[each.id]} for each in jobs}
-        return [each for each in jobs if (file.path, file.fingerprint) in versions[each.id]]
+        return [each for each in jobs if (path, file.fingerprint) in versions[each.id]]
 
     def _dispose_one(self, job: Job, rule: Rule, file: _File, fixed: Set[str]) -> bool:
         """True if the file is gone now; False if it stays: it is `fixed`, or new content, that another job is about."""
@@ -129,7 +132,7 @@ def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> bool:
         target = numbered(wanted, number)
         if same_entry(file.path, target):
             return False
-        if os.path.lexists(target) and not Path(target).samefile(file.path):
+        if os.path.lexists(target) and not _same_file(file.path, target):
             continue
         ledger.record_file(target, job.id, file.fingerprint)
         try:
@@ -137,12 +140,24 @@ def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> bool:
             break
         except FileExistsError:
             ledger.forget_output(target)
+        except OSError:
+            if not os.path.lexists(target):  # else the source would pass for what darkroom wrote
+                ledger.forget_output(target)
+            raise
     sync_folders({os.path.dirname(target), os.path.dirname(file.path)})
     return True
 
 
+def _same_file(one: str, other: str) -> bool:
+    """Whether both are there, and one file; a link to it is another."""
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except OSError:
+        return False
+
+
 def _move_to(ledger: Ledger, job: Job, path: str, target: str) -> None:
-    if os.path.lexists(target) and Path(target).samefile(path):
+    if _same_file(path, target):
         Path(path).unlink()  # killed between the link and the unlink of an earlier try
         return
     try:

@@ -126,6 +126,7 @@ def _noted(config: Path) -> Path | None:
             status, trusted = os.fstat(file.fileno()), {0, os.getuid(), os.stat(config).st_uid}
             if status.st_uid not in trusted and os.stat(_note(config).parent).st_mode & stat.S_IWOTH:
                 return None
-            return Path(os.fsdecode(file.read(1 << 16)))
+            noted = os.fsdecode(file.read(1 << 16))
+            return Path(noted) if noted.startswith("/") and "\0" not in noted else None
     except OSError:
         return None

@@ -34,7 +34,8 @@ def why(config: Config, full: str, live: Live) -> tuple[bool, list[str]]:
 
 def _known(config: Config, ledger: Ledger, full: str, live: Live) -> list[str]:
     lines = list[str]()
-    if record := ledger.written([full]).get(full):
+    record = ledger.written([full]).get(full)
+    if record is not None and _is(full, record.fingerprint):
         lines += [f"{full}: written by darkroom, from {record.source} (job {record.job}); never taken as input."]
         jobs = ledger.jobs(ids=[record.job])
     else:
@@ -45,6 +46,14 @@ def _known(config: Config, ledger: Ledger, full: str, live: Live) -> list[str]:
     for job in jobs:
         lines += _tell(config, ledger, job, live)
     return lines
+
+
+def _is(path: str, version: Fingerprint) -> bool:
+    """Whether a file is still this one, or gone; else it is the user's own by now."""
+    try:
+        return fingerprint_of(os.stat(path)) == version
+    except OSError:
+        return True
 
 
 def _of_other_roots(ledger: Ledger, full: str) -> list[Job]:

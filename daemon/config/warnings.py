@@ -122,9 +122,16 @@ def _files(each: Subject) -> Iterator[Doubt]:
 def _fixed(each: Subject) -> Iterator[Doubt]:
     """Files that every group has, and that are not there."""
     for wanted in each.rule.inputs:
-        if wanted.fixed is not None and not wanted.fixed.exists():
-            where = ("rules", each.index, "inputs", wanted.role)
+        if wanted.fixed is None:
+            continue
+        where = ("rules", each.index, "inputs", wanted.role)
+        try:
+            os.stat(wanted.fixed)
+        except (FileNotFoundError, NotADirectoryError):
             yield where, f"{wanted.fixed} is not there", "every group waits until it is; see to the spelling"
+        except OSError as error:
+            problem = f"{wanted.fixed} cannot be looked at ({error.strerror})"
+            yield where, problem, "every group waits until the daemon's user may read it"
 
 
 def _why_none(rule: Rule, globs: tuple[str, ...]) -> str:

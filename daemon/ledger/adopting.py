@@ -54,7 +54,7 @@ def adopt(db: sqlite3.Connection, rules: Mapping[str, KnownRule], homeless: Home
     for name in _with_waiting(db) - go_on.keys():
         if name not in rules or name in renamed.values():
             leave(name, [row[0] for row in _rows(db, "id", name)], no_rule(name))
-    _rename(db, renamed)
+    _rename(db, _set_aside(renamed) | renamed)
     as_before = {new for old, new in go_on.items() if known[old].takes == rules[new].takes}
     for name in _with_waiting(db) & (rules.keys() - as_before):
         _look_through(db, name, homeless, leave)
@@ -77,6 +77,12 @@ def _renamed(known: Mapping[str, KnownRule], rules: Mapping[str, KnownRule]) -> 
 
     gone, come = left(known, rules), left(rules, known)
     return {old[0]: come[each][0] for each, old in gone.items() if len(old) == 1 and len(come.get(each, ())) == 1}
+
+
+def _set_aside(renamed: Mapping[str, str]) -> dict[str, str]:
+    """Names that are handed on, of rules that do not go on: to one that no rule can have. Else a job of the one would
+    pass for an earlier, or a newer, job of the other about the same file."""
+    return {name: f"{name} (gone)" for name in renamed.values() if name not in renamed}
 
 
 def _rename(db: sqlite3.Connection, renamed: Mapping[str, str]) -> None:

@@ -64,6 +64,11 @@ class Database:
         except OSError as error:
             raise gone(self.path) from error
 
+    def _look_to_the_file(self) -> None:
+        """A file that was removed, or replaced, can be written on, and nobody will find it."""
+        if self._file is None or not os.path.samestat(self._file, self._there()):
+            raise replaced(self.path)
+
     def _patiently(self, act: Callable[[], Result]) -> Result:
         """Do it; while the disk does not let us, `patience` decides whether to try again."""
         while True:
@@ -97,9 +102,7 @@ class Database:
 
     def _transact(self, body: Callable[[sqlite3.Connection], object], durable: bool) -> None:
         with self._lock, reported(self.path):
-            # A file that was removed can be written on, and nobody will find it.
-            if self._file is None or not os.path.samestat(self._file, self._there()):
-                raise replaced(self.path)
+            self._look_to_the_file()
             self.connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self.connection.execute("BEGIN IMMEDIATE")
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -62,10 +63,16 @@ class Relocation:
         return self._told
 
     def _refuse_mixture(self) -> None:
-        for (root,) in self._rows("SELECT DISTINCT root FROM jobs"):
-            if self._below(path_of(root), self._new) and not self._below(path_of(root), self._old):
-                remedy = "restore the ledger of before, and relocate first"
-                raise DarkroomError(f"{path_of(root)}: darkroom has worked there since; {remedy}")
+        roots = {path_of(root) for (root,) in self._rows("SELECT DISTINCT root FROM jobs")}
+        known = {root for root in roots if self._below(root, self._new)}
+        come = {self._moved(root) for root in roots if self._below(root, self._old)}
+        if come and self._below(self._old, self._new):  # upwards: others may always have been there
+            known &= come
+        if not self._below(self._new, self._old):
+            known = {root for root in known if not self._below(root, self._old)}
+        for root in sorted(known):  # downwards, it may have been told already
+            remedy = "restore the ledger of before, and relocate first"
+            raise DarkroomError(f"{root}: darkroom has worked there since; {remedy}")
 
     @staticmethod
     def _below(path: str, folder: str) -> bool:
@@ -74,7 +81,10 @@ class Relocation:
     def _relocated(self, value: str | bytes | None) -> str | bytes | None:
         if value is None or not self._below(path := path_of(value), self._old):
             return value
-        return text(self._new + path[len(self._old) :])
+        return text(self._moved(path))
+
+    def _moved(self, path: str) -> str:
+        return os.path.normpath(os.path.join(self._new, os.path.relpath(path, self._old)))
 
     def _rows(self, sql: str) -> list[Any]:
         return self._db.execute(sql).fetchall()

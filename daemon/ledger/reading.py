@@ -121,6 +121,9 @@ class _ReadOnly(Database):
         self._open.append(copy)
         self.connection, self._has_log = copy, True
 
+    def _look_to_the_file(self) -> None:
+        """Only the copy in memory is ever written."""
+
     def _look(self, sql: str, values: Sequence[Any]) -> list[Any]:
         if self._log_is_there() and not self._has_log:  # a daemon was started meanwhile
             self._open.append(self._first())

@@ -31,7 +31,11 @@ def closed(rules: Iterable[Rule], mounts: Path = MOUNTS) -> dict[str, str]:
 
 
 def _closed_places(mounts: Path) -> Iterator[Path]:
-    for line in mounts.read_text(errors="surrogateescape").splitlines():
+    try:
+        told = mounts.read_text(errors="surrogateescape")
+    except OSError:  # no descriptor is free, say; whoever writes there is told in any case
+        return
+    for line in told.splitlines():
         root, place = line.split()[3:5]
         if any(sign in f"{root}/" for sign in _SIGNS) and Path(place) in (*HOMES, *TEMPORARY):
             yield Path(place)

@@ -141,6 +141,16 @@ def test_a_source_that_lies_where_it_would_be_moved_to_stays(box: Box, small: Pi
     assert source.read_bytes() == content and len(box.jobs()) == 1
 
 
+def test_a_link_in_the_place_of_an_original_is_no_copy_of_it(box: Box, small: Pixels) -> None:
+    box.rules("source: {move: {to: 'originals/{name}'}}")
+    source = box.drop("in/cat.png", small)
+    content = source.read_bytes()
+    (box.folder / "originals").mkdir()
+    (box.folder / "originals/cat.png").symlink_to(source)
+    box.once()
+    assert (box.folder / "originals/cat-1.png").read_bytes() == content and not source.exists()
+
+
 def through_links(box: Box, *more: str) -> None:
     """Two rules that write to one folder by two names."""
     (box.folder / "real").mkdir()

@@ -96,6 +96,17 @@ def test_two_pictures_of_one_name(box: Box, small: Pixels) -> None:
     ]
 
 
+def test_after_an_edit_that_no_daemon_has_seen(box: Box, small: Pixels) -> None:
+    box.drop("in/cat.png", small)
+    box.once()
+    config = (box.folder / "config.yaml").read_text()
+    box.write_config(config.replace("name: mosaic", "name: cells"))
+    assert "cells: 1 already done" in box.darkroom("run", "--dry-run").stdout
+    box.write_config(config.replace("name: mosaic", "name: cells\n    recursive: false"))
+    assert "cells: 1 to process" in box.darkroom("run", "--dry-run").stdout
+    assert {job["rule"] for job in box.jobs()} == {"mosaic"}, "nothing was written"
+
+
 def test_a_file_that_is_not_still(box: Box, small: Pixels) -> None:
     box.rules(head="settle: 1h")
     box.drop("in/a.png", small, age=0)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.errors import DarkroomError
+from daemon.ledger import Arrival, Ledger
+from daemon.model import Fingerprint
 from tests.box import Box, Pixels, wait_until
 
 CONFIG = """version: 1
@@ -90,6 +93,26 @@ def test_what_cannot_be_relocated(worked: Box, tmp_path: Path) -> None:
     assert "darkroom has worked there since" in relocate(worked, elsewhere, check=1)
     worked.start()
     assert "another darkroom" in relocate(worked, worked.folder, check=1)
+
+
+def test_up_and_down(tmp_path: Path) -> None:
+    """Into a folder of the old one, and to one above it."""
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+
+        def roots() -> list[str]:
+            return sorted(job.root for job in ledger.jobs())
+
+        ledger.add([Arrival("r", "/srv/in", "1.png", Fingerprint(1, 2, 3), "found")])
+        ledger.relocate("/srv", "/srv/pictures", lambda path, before: None)
+        assert roots() == ["/srv/pictures/in"]
+        with pytest.raises(DarkroomError, match="darkroom has worked there since"):
+            ledger.relocate("/srv", "/srv/pictures", lambda path, before: None)
+        ledger.add([Arrival("r", "/srv/always", "2.png", Fingerprint(1, 2, 4), "found")])
+        ledger.relocate("/srv/pictures", "/srv", lambda path, before: None)
+        assert roots() == ["/srv/always", "/srv/in"]
+        ledger.relocate("/", "/mnt", lambda path, before: None)
+        ledger.relocate("/mnt", "/", lambda path, before: None)
+        assert roots() == ["/srv/always", "/srv/in"]
 
 
 def test_a_back_up_made_while_it_works(box: Box, small: Pixels) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,12 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon.adoption import adopt_in_ledger
+from daemon.adoption import Adoption, adopt_in_ledger
 from daemon.changes import changes
+from daemon.claiming import Claiming
 from daemon.config import load_config
 from daemon.identity import known_as
 from daemon.ledger import Arrival, Ledger, Move
 from daemon.model import Config, Fingerprint, Rule, State
+from daemon.rulebook import Rulebook
+from daemon.verdict import Blockades
+from daemon.work import Recipe, Work
 from tests.box import COMPARED, MOSAIC, Box, Pixels, wait_until
 from tests.reload.test_reload import configure, rule, said, until
 
@@ -88,6 +93,49 @@ def test_which_rule_is_which(
         states = found.setdefault(job.rule, {})
         states[job.state] = states.get(job.state, 0) + 1
     assert ledger.counts() == found
+
+
+def test_a_name_that_is_handed_on_leaves_the_jobs_of_its_rule_behind(
+    ledger: Ledger, config: Callable[..., Config]
+) -> None:
+    """Else the done job of the one would be a newer one of the other about the same file, which would be skipped."""
+    before = config(rule("b", "in"), rule("a", "in", COMPARED))
+    adopt_in_ledger(ledger, before)
+    ledger.add([arrival(before, name, "1") for name in ("b", "a")])
+    (done,) = ledger.claim(["a"], 1, "taken")
+    ledger.advance([Move(done.id, State.DONE, "done")])
+    after = config(rule("a", "in"))
+    assert adopt_in_ledger(ledger, after) == {"b": "a"}
+    (waits,) = ledger.claim(["a"], 9, "taken")
+    assert waits.relative == "1" and ledger.newest([waits]) == {waits.id: waits.id}
+    assert {job.rule: job.state for job in ledger.jobs()} == {"a": State.RUNNING, "a (gone)": State.DONE}
+    assert ledger.counts()["a"][State.RUNNING] == 1 and ledger.counts()["a (gone)"][State.DONE] == 1
+
+
+def test_nobody_takes_jobs_by_old_names(ledger: Ledger, config: Callable[..., Config]) -> None:
+    """Names are exchanged while another thread claims, which waits for the ledger's lock meanwhile."""
+    first = rule("a", "one"), rule("b", "two", COMPARED)
+    before, after = config(*first), config(rule("b", "one"), rule("a", "two", COMPARED))
+    adopt_in_ledger(ledger, before)
+    for name in ("a", "b"):
+        (folder,) = before.rules_by_name()[name].watch
+        ledger.add([Arrival(name, str(folder), f"{n}.png", Fingerprint(1, n, n), "found") for n in range(5000)])
+    rulebook, stop, wrong = Rulebook(before), threading.Event(), list[Work]()
+    claiming = Claiming(rulebook, ledger, Blockades(), lambda rule: Recipe(Path("x"), "k"), task=False)
+
+    def claim() -> None:
+        while not stop.is_set():
+            wrong.extend(work for work in claiming.claim(64) if work.job.root not in map(str, work.rule.watch))
+
+    adoption = Adoption(rulebook, ledger, lambda: None)
+    thread = threading.Thread(target=claim)
+    thread.start()
+    for config_now in (after, before, after):
+        adoption.ask(config_now, lambda renamed: None)
+        adoption.take_place()
+    stop.set()
+    thread.join()
+    assert not wrong
 
 
 def test_a_source_is_due_only_while_its_rule_goes_on(ledger: Ledger, config: Callable[..., Config]) -> None:
