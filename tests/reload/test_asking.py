@@ -34,8 +34,19 @@ def connected(box: Box) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(10)
     folder = os.open(box.folder / "var", os.O_PATH)
+
+    def let_in() -> bool:
+        """Of many at once some are told to come again."""
+        with suppress(BlockingIOError):
+            connection.connect(f"/proc/self/fd/{folder}/{SOCKET}")
+            return True
+        return False
+
     try:
-        connection.connect(f"/proc/self/fd/{folder}/{SOCKET}")
+        wait_until(let_in)
+    except BaseException:
+        connection.close()
+        raise
     finally:
         os.close(folder)
     return connection

@@ -66,7 +66,8 @@ def test_its_threads_sleep_when_they_wait_long(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     made = WorkerProcess(TaskOptions(device="cpu"), 1, tmp_path / "log")
     try:
-        told = Path(f"/proc/{made.pid}/environ").read_bytes().split(b"\0")
+        environment = Path(f"/proc/{made.pid}/environ")
+        told = wait_until(environment.read_bytes, what="the program of the process").split(b"\0")
         assert {b"OMP_WAIT_POLICY=ACTIVE", b"GOMP_SPINCOUNT=2000"} <= set(told)
     finally:
         made.kill()
