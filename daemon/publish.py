@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon import findings, receipts
-from daemon.entries import entry_of
+from daemon.entries import entry_of, same_file
 from daemon.errors import DarkroomError, writing_failed
 from daemon.ledger import Intent, Ledger, Move
 from daemon.meters import NO_METERS, Meters, Stage
@@ -232,7 +232,7 @@ class Publisher:
     def _finish(self, intent: Intent) -> bool:
         """Finish a rename that was certain. Only the very file that was meant, in its place, proves it has happened."""
         with contextlib.suppress(OSError):  # whatever the cause: the proof below fails, and the job runs again
-            if _same_file(intent.temporary, intent.target):
+            if same_file(intent.temporary, intent.target):
                 discard(intent.temporary)  # killed between the link and the unlink
             elif os.path.lexists(intent.temporary):
                 put_in_place(intent.temporary, intent.target, exclusive=intent.exclusive)
@@ -242,8 +242,3 @@ class Publisher:
 
 def _recovered(intent: Intent, due: bool) -> Move:
     return Move(intent.job, State.DONE, "published; recorded after a restart", output=intent.target, source_due=due)
-
-
-def _same_file(one: str, other: str) -> bool:
-    first, second = status_of(one), status_of(other)
-    return first is not None and second is not None and os.path.samestat(first, second)

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from daemon.entries import same_entry
+from daemon.entries import same_entry, same_file
 from daemon.errors import DarkroomError, remedy_of
 from daemon.groups import places_of
 from daemon.ledger import Ledger
@@ -132,7 +132,7 @@ def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> bool:
         target = numbered(wanted, number)
         if same_entry(file.path, target):
             return False
-        if os.path.lexists(target) and not _same_file(file.path, target):
+        if os.path.lexists(target) and not same_file(file.path, target):
             continue
         ledger.record_file(target, job.id, file.fingerprint)
         try:
@@ -148,16 +148,8 @@ def _move(ledger: Ledger, job: Job, file: _File, to: Template) -> bool:
     return True
 
 
-def _same_file(one: str, other: str) -> bool:
-    """Whether both are there, and one file; a link to it is another."""
-    try:
-        return os.path.samestat(os.lstat(one), os.lstat(other))
-    except OSError:
-        return False
-
-
 def _move_to(ledger: Ledger, job: Job, path: str, target: str) -> None:
-    if _same_file(path, target):
+    if same_file(path, target):
         Path(path).unlink()  # killed between the link and the unlink of an earlier try
         return
     try:
