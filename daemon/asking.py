@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from daemon.answers import check_rule
-from daemon.control import NoAnswerError, ask
+from daemon.control.asker import NoAnswerError, ask
 from daemon.counted import counted
 from daemon.errors import DarkroomError
 from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move

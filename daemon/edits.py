@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeAlias
 from daemon import config_receipt, folders, whereabouts
 from daemon.changes import changes, held_back
 from daemon.config import load_config
-from daemon.control import NoAnswerError
+from daemon.control.asker import NoAnswerError
 from daemon.errors import ConfigError
 from daemon.journal import Level
 from daemon.model import Config, Fingerprint

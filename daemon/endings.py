@@ -66,10 +66,10 @@ class Endings:
             self.finish([(job, move)])
             return move
         now = time.time()
-        pause = self._block(job.rule, error, now) if isinstance(error, BlockedError) else 0.0
+        pause = self._block(self._named_now(job), error, now) if isinstance(error, BlockedError) else 0.0
         move = verdict(job, error, rule.retries, now, pause)
         if move.to is State.FAILED:
-            receipts.write(self._ledger, job, rule.output, error, self._complain)
+            receipts.write(self._ledger, self._rulebook.config.path, job, rule.output, error, self._complain)
         self.finish([(job, move)])
         return move
 
@@ -103,13 +103,18 @@ class Endings:
         reason = homeless(rules.get(now.rule), now, self._ledger.members([job.id]).get(job.id, ()))
         return move if reason is None else replace(move, to=State.SKIPPED, reason=reason, not_before=0.0, gone=True)
 
+    def _named_now(self, job: Job) -> str:
+        """What the rule of a job is called now; it may have been renamed while the job was on its way."""
+        if self._rulebook.renamed:
+            with contextlib.suppress(BlockedError):  # only when stopping
+                return self._ledger.rules_of([job])[job.id]
+        return job.rule
+
     def ended(self, job: Job, move: Move) -> None:
         """A job left, and the ledger has it: count and tell it, under the name that its rule has now."""
         with self._count:
             self.in_flight -= 1
-        if self._rulebook.renamed:
-            with contextlib.suppress(BlockedError):  # only when stopping
-                job = replace(job, rule=self._ledger.rules_of([job])[job.id])
+        job = replace(job, rule=self._named_now(job))
         if move.to is State.DONE and self._blockades.lift(job.rule):
             self._complain(f"{job.rule}: works again")
         elif move.to in (State.FAILED, State.SKIPPED):

@@ -133,10 +133,10 @@ def install_again() -> str:
     return f"`darkroom service install{named}` again" if unit else ""
 
 
-def reading_failed(path: str, error: OSError) -> DarkroomError:
-    """The error for a source that could not be read: gone, or a fault that may pass."""
+def reading_failed(error: OSError) -> DarkroomError:
+    """The error for a source that could not be read: gone, or a fault that may pass. Who tells it names the file."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return SourceGone(f"{path}: gone before it was read")
+        return SourceGone("gone before it was read")
     forbidden = error.errno in (errno.EACCES, errno.EPERM)
     remedy = "make it readable for the daemon's user" if forbidden else "see to the disk"
-    return TransientError(f"{path}: cannot be read ({error.strerror}); {remedy}, then drop it again or retry the job")
+    return TransientError(f"cannot be read ({error.strerror}); {remedy}, then drop it again or retry the job")

@@ -14,13 +14,13 @@ from daemon import receipts
 from daemon.errors import PermanentError
 from daemon.gathering import Gathered, gather, takes
 from daemon.groups import Group, places_of
+from daemon.hints import Hints
 from daemon.ledger import Arrival, IllegalMoveError, Ledger, Move
 from daemon.listing import Listing
-from daemon.model import Fingerprint, Job, Member, Rule, State
+from daemon.model import Config, Fingerprint, Job, Member, Rule, State
 from daemon.patterns import Place
 from daemon.scan import look
 from daemon.settle import Settler, Sighting
-from daemon.watch import Hints
 
 BATCH = 512  # groups entered in one transaction
 
@@ -33,19 +33,20 @@ class Grouping:
 
     def __init__(
         self,
-        rules: Iterable[Rule],
+        config: Config,
         ledger: Ledger,
         settler: Settler,
         *,
         complain: Callable[[str], None],
         ended: Callable[[Job, Move], None],
     ) -> None:
+        self._path = config.path
         self._ledger = ledger
         self._settler = settler
         self._complain = complain
         self._ended = ended
         self._rules: dict[str, list[Rule]] = {}
-        for rule in rules:
+        for rule in config.rules:
             for root in rule.watch if rule.inputs else ():
                 self._rules.setdefault(str(root), []).append(rule)
         self._touched: dict[tuple[str, str], set[Place]] = {}
@@ -179,7 +180,7 @@ class Grouping:
     def _fail(self, rule: Rule, ids: Sequence[int]) -> None:
         for job in self._ledger.jobs(ids=ids) if ids else ():
             error = PermanentError(job.lacks or job.reason)
-            receipts.write(self._ledger, job, rule.output, error, self._complain)
+            receipts.write(self._ledger, self._path, job, rule.output, error, self._complain)
             move = Move(job.id, State.FAILED, str(error))
             with contextlib.suppress(IllegalMoveError):  # cancelled in this moment
                 self._ledger.advance([move])

@@ -10,7 +10,7 @@ from pathlib import Path
 from daemon.ledger import Ledger
 from daemon.model import Config, Rule
 from daemon.refusal import refusal
-from daemon.report.values import REPORT_FILES
+from daemon.report.files import report_files
 from daemon.scan import look
 
 
@@ -53,7 +53,7 @@ def fixed_role(rule: Rule, full: str) -> str | None:
 
 def own_work(config: Config, ledger: Ledger, full: str) -> str | None:
     """Whose work a file is, if it is darkroom's, wherever it lies by now: such a file is never taken."""
-    if any(full in {f"{rule.report}/{name}" for name in REPORT_FILES} for rule in config.rules):
+    if full in report_files(config.rules):
         return "a report of darkroom"
     sighting = look("", full)
     if sighting is None or not ledger.own([sighting.fingerprint]):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from daemon.adoption import Adopted, Adoption, adopt_in_ledger
 from daemon.errors import BlockedError
 from daemon.grouping import Grouping
+from daemon.hints import Hints
 from daemon.ledger import Arrival, Ledger, Move
 from daemon.meters import NO_METERS, Meters, Stage
 from daemon.model import Config, Job, Rule, State
@@ -17,7 +18,7 @@ from daemon.rulebook import Rulebook
 from daemon.scan import CHUNK, events_arrive, look, scan
 from daemon.settle import Settler, Sighting
 from daemon.threads import beat
-from daemon.watch import Hints, Watcher
+from daemon.watch import Watcher
 
 SUPERVISE = 2.0
 """Seconds between looks at the watched folders themselves, and between scans of folders without events."""
@@ -74,7 +75,7 @@ class Intake:
             for due in [self._scan_due.get(root, 0.0)]
         }
         self._renew_due = latest
-        return Grouping(self._config.rules, self._ledger, self._settler, complain=self._complain, ended=self._ended)
+        return Grouping(self._config, self._ledger, self._settler, complain=self._complain, ended=self._ended)
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -146,9 +147,10 @@ class Intake:
         """How many folders have no events, and are scanned all the time instead."""
         return len(self._watcher.unwatched()) if self._supervise_due else 0
 
-    def unreadable(self) -> int:
-        """How many folders cannot be read: nothing in them is found."""
-        return len(set(self._unread) & set(self._rules))
+    def unreadable(self) -> dict[str, str]:
+        """Folders that cannot be read, and why: nothing in them is found."""
+        problems = self._unread | dict.fromkeys(self._watcher.missing(), "not there")
+        return {root: problem for root, problem in problems.items() if root in self._rules}
 
     # -- its parts -----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from daemon.ledger import Ledger
 from daemon.model import Rule
-from daemon.report.values import REPORT_FILES
+from daemon.report.files import report_files
 from daemon.settle import Sighting
 
 
@@ -25,9 +25,7 @@ class Newcomers:
     def __init__(self, rules: Mapping[str, Sequence[Rule]], ledger: Ledger) -> None:
         self._rules = {root: [rule for rule in some if not rule.inputs] for root, some in rules.items()}
         self._ledger = ledger
-        # Rewritten all the time, so they are known by their names.
-        reports = {rule.report for some in rules.values() for rule in some if rule.report is not None}
-        self._reports = {f"{folder}/{name}" for folder in reports for name in REPORT_FILES}
+        self._reports = report_files(rule for some in rules.values() for rule in some)
 
     def among(self, root: str, sightings: Sequence[Sighting]) -> Iterator[tuple[Rule, Sighting]]:
         """The new ones of these files below a watched folder, once for each rule that takes them."""

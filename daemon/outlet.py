@@ -47,20 +47,22 @@ class Outlet:
 
     def run(self) -> None:
         """Publish group after group."""
-        while not (self._ending.is_set() and not self._results):
-            beat()
-            group = self._take_group()
-            try:
-                if not group:
-                    self._publisher.sources.dispose()  # a rule that shares a file may have ended without an output
-                    continue
-                with self._meters.timed(Stage.PUBLISH):
-                    later = self._publisher.publish(group)
-            except BlockedError as error:  # only when stopping: the ledger waits otherwise; a restart recovers
-                log.error("%s", error)
-                return
-            with self._changed:
-                self._results.extendleft(reversed(later))
+        try:
+            while not (self._ending.is_set() and not self._results):
+                beat()
+                self._publish_group()
+            self._publisher.sources.dispose()
+        except BlockedError as error:  # only when stopping: the ledger waits otherwise; a restart recovers
+            log.error("%s", error)
+
+    def _publish_group(self) -> None:
+        if not (group := self._take_group()):
+            self._publisher.sources.dispose_soon()  # a rule that shares a file may have ended without an output
+            return
+        with self._meters.timed(Stage.PUBLISH):
+            later = self._publisher.publish(group)
+        with self._changed:
+            self._results.extendleft(reversed(later))
 
     def _take_group(self) -> list[Encoded]:
         """Results to publish together: what is there at once if nothing else is on its way, else a short while's."""

@@ -112,7 +112,7 @@ class Publisher:
             self._ended(item.job, move)
         receipts.remove(self._ledger, [item.job for item in group])
         self._remove_outdated(group, moves)
-        self.sources.dispose()
+        self.sources.dispose_soon()
 
     def _remove_outdated(self, group: Sequence[Encoded], moves: Sequence[Move]) -> None:
         """What lay beside an output and does not belong to the new one says something untrue: ours is removed."""

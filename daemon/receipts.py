@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from daemon.errors import DarkroomError, OutputRefused
 from daemon.ledger import Ledger
@@ -28,14 +29,19 @@ def receipt_path(job: Job, output: Template) -> str:
     return f"{folder}/{os.path.basename(job.path)}.error.txt"
 
 
-def write(ledger: Ledger, job: Job, output: Template, error: DarkroomError, complain: Callable[[str], None]) -> None:
-    """Leave a receipt. A file of that name that darkroom did not write is let be; a full disk is only complained of."""
+def write(
+    ledger: Ledger, config: Path, job: Job, output: Template, error: DarkroomError, complain: Callable[[str], None]
+) -> None:
+    """Leave a receipt, whose commands name `config`, the path of config.yaml.
+
+    A file of that name that darkroom did not write is let be; a full disk is only complained of.
+    """
     path = receipt_path(job, output)
     try:
         if os.path.lexists(path) and path not in ledger.written([path]):
             complain(f"{path}: exists and is not darkroom's, so the failure of {job.path} is told only in the ledger")
             return
-        ledger.record_receipt(path, job.id, write_whole(path, job.id, _text(job, error)))
+        ledger.record_receipt(path, job.id, write_whole(path, job.id, _text(config, job, error)))
         remove(ledger, [job], but=path)  # of an earlier try, before `output` was edited
     except DarkroomError as trouble:
         complain(str(trouble))
@@ -47,11 +53,12 @@ def remove(ledger: Ledger, jobs: Sequence[Job], *, but: str | None = None) -> No
     remove_ours(ledger, {path: job.path for job in jobs for path in receipts.get(job.id, ()) if path != but})
 
 
-def _text(job: Job, error: DarkroomError) -> bytes:
+def _text(config: Path, job: Job, error: DarkroomError) -> bytes:
+    of_the_daemon = f"-c {quoted(str(config))}"  # whoever reads this stands anywhere
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
     what_to_do = (
         "mend the picture and drop it again under the same name, or, if the cause lay elsewhere,\n"
-        f"run `darkroom retry {job.id}`. This note goes away when the picture has been processed."
+        f"run `darkroom retry {of_the_daemon} {job.id}`. This note goes away when the picture has been processed."
     )
     if job.lacks is not None:
         what_to_do = (
@@ -65,6 +72,6 @@ def _text(job: Job, error: DarkroomError) -> bytes:
         f"Job:   {job.id}\n"
         f"When:  {when}\n\n"
         f"What to do: {what_to_do}\n"
-        f"Everything darkroom knows about it: `darkroom why {quoted(job.path)}`\n"
+        f"Everything darkroom knows about it: `darkroom why {of_the_daemon} {quoted(job.path)}`\n"
     )
     return text.encode()

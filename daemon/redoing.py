@@ -8,7 +8,7 @@ from contextlib import closing
 
 from daemon.answers import check_rule
 from daemon.asking import named, opened, put_back, ready_line
-from daemon.control import NoAnswerError, ask
+from daemon.control.asker import NoAnswerError, ask
 from daemon.edits import ANSWER_WITHIN
 from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import ASKED_AGAIN, Arrival, Ledger

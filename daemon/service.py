@@ -17,7 +17,7 @@ from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
 from daemon.announcement import announcement
 from daemon.assembly import Assembly
 from daemon.complaints import Complaints
-from daemon.control import Answer, Control
+from daemon.control.listener import Answer, Control
 from daemon.display import make_display
 from daemon.edits import Edits
 from daemon.errors import DarkroomError, FatalError
@@ -228,6 +228,8 @@ class Service:
     def _exit_status(self) -> int:
         if not self._once:
             return 0
+        if not self._signals.ends:
+            self._tell(f"finished: {self._stages.tally.summary()}")
         if self._patience.gave_up:
             self._tell("gave up on the ledger; nothing is lost, start darkroom again when its disk is well")
         elif self._left and not self._signals.ends:

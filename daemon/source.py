@@ -34,7 +34,7 @@ def read_source(path: str, fingerprint: Fingerprint, max_pixels: int) -> tuple[b
             if fingerprint_of(os.fstat(descriptor)) != fingerprint:
                 raise SourceChanged("its content was replaced before it was read; a newer job takes the new content")
     except OSError as error:
-        raise reading_failed(path, error) from error
+        raise reading_failed(error) from error
     except MemoryError as error:
-        raise TransientError(f"{path}: not enough memory to read {fingerprint.size / 1e6:.0f} MB") from error
+        raise TransientError(f"not enough memory to read {fingerprint.size / 1e6:.0f} MB") from error
     return data, hashlib.sha256(data).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cache
 from itertools import count
@@ -21,6 +22,9 @@ from daemon.outputs import discard, make_folder, numbered, put_in_place, sync_fi
 from daemon.rulebook import Rulebook
 from daemon.scan import fingerprint_of
 from daemon.template import Template
+
+REST = 19
+"""Looking through the sources that are due takes a twentieth of the time at most."""
 
 
 class _File(NamedTuple):
@@ -41,6 +45,16 @@ class Sources:
         self._ledger = ledger
         self._complain = complain
         self._stuck = set[int]()
+        self._next = 0.0
+
+    def dispose_soon(self) -> None:
+        """The same, but only now and then where looking through all that are due takes long.
+
+        Sources that wait for a slower rule may be thousands, and would be looked at after each group published.
+        """
+        if (began := time.monotonic()) >= self._next:
+            self.dispose()
+            self._next = time.monotonic() + REST * (time.monotonic() - began)
 
     def dispose(self) -> None:
         """Deal with every source of a done job that no other rule has yet to read."""

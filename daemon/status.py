@@ -6,16 +6,15 @@ Loads little before it knows that no daemon answers: an answer then takes a mome
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from daemon.control import NoAnswerError, ask
+from daemon.control.asker import NoAnswerError
 from daemon.lock import alive, holder
 from daemon.state import State
 from daemon.tasks.view import TaskView
-from daemon.whereabouts import daemon_of, state_dir_in_use
+from daemon.whereabouts import find
 
 
 def status_of(path: Path) -> dict[str, Any]:
@@ -24,18 +23,16 @@ def status_of(path: Path) -> dict[str, Any]:
     A live daemon is asked, and answers by the rules in force, even if the file has faults by now. Raises ConfigError
     where there is none and the file has, and DarkroomError if this user may not ask.
     """
+    there = find(path)
     try:
-        return ask(daemon_of(path), "status")
+        return there.ask("status")
     except NoAnswerError:
-        from daemon.config import load_config
         from daemon.promptly import Promptly
         from daemon.status_document import document
 
-        config = load_config(path)
-        state_dir = state_dir_in_use(path, config.state_dir)
-        told = document(replace(config, state_dir=state_dir), {}, Promptly("ledger-status"))
-        if alive(state_dir):  # it starts, it ends, or it hangs
-            told |= {"running": True, "pid": holder(state_dir)}
+        told = document(there.load(), {}, Promptly("ledger-status"))
+        if alive(there.state_dir):  # it starts, it ends, or it hangs
+            told |= {"running": True, "pid": holder(there.state_dir)}
         return told
 
 
@@ -91,6 +88,8 @@ def _more(rule: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[str]:
         yield rule["waits_for"]
     if rule["blocked"]:
         yield f"blocked: {rule['blocked']}"
+    for folder, problem in rule["unreadable"].items():
+        yield f"{folder}: {problem}; nothing in it is taken until it can be read"
     for task in status["tasks"]:
         if task["rule"] == rule["name"]:
             yield _task(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from daemon import partners
@@ -85,6 +86,7 @@ def _rule(
         "waits_for": words if number else None,
         "compiling": rule.name in live.get("compiling", []),
         "blocked": live.get("blocked", {}).get(rule.name),
+        "unreadable": {root: why for root, why in live.get("unreadable", {}).items() if Path(root) in rule.watch},
         "device": live.get("devices", {}).get(rule.name) or None,
     }
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 import traceback
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
@@ -31,6 +30,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify_c import Inotify
 
+from daemon.hints import Hints
 from daemon.match import ignored
 
 # Created must stay in the filter: without it watchdog does not follow new subfolders (issue 990).
@@ -44,62 +44,6 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirDeletedEvent,
 ]
 _WITH_DELETIONS = [*_EVENTS, FileDeletedEvent]
-
-
-def flood_threshold() -> int:
-    """Hints between two looks beyond which the kernel's queue may have run over: a quarter of its length."""
-    try:
-        return max(16, int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) // 4)
-    except (OSError, ValueError):
-        return 4096
-
-
-class Hints:
-    """What events said since the last look: a coalescing set, so a flood costs memory only for distinct files."""
-
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-        self._lock = threading.Lock()
-        self._files: dict[tuple[str, str], bool] = {}
-        self._dirty: set[str] = set()
-        self._grown: set[str] = set()
-        self._flood = flood_threshold()
-        self.lost = 0
-        """Events that were too many to be followed one by one; their folders were scanned instead."""
-
-    def __bool__(self) -> bool:
-        return bool(self._files or self._dirty)
-
-    def file(self, root: str, relative: str, *, closed: bool) -> None:
-        """Something happened to a file; `closed`: its writer closed it or it was moved into place."""
-        with self._lock:
-            if len(self._files) >= self._flood:
-                self._dirty.add(root)
-                self.lost += 1
-            else:
-                self._files[root, relative] = self._files.get((root, relative), False) or closed
-        self._wake()
-
-    def folder(self, root: str, *, grown: bool = False) -> None:
-        """The whole folder needs a scan; `grown`: it has new subfolders, which may not be watched yet."""
-        with self._lock:
-            self._dirty.add(root)
-            if grown:
-                self._grown.add(root)
-        self._wake()
-
-    def drain(self) -> tuple[dict[tuple[str, str], bool], set[str]]:
-        """Take the hints: files (and whether they were closed), folders to scan."""
-        with self._lock:
-            files, self._files = self._files, {}
-            dirty, self._dirty = self._dirty, set()
-        return files, dirty
-
-    def drain_grown(self) -> set[str]:
-        """Take the folders that have new subfolders."""
-        with self._lock:
-            grown, self._grown = self._grown, set()
-        return grown
 
 
 class _Handler(FileSystemEventHandler):
@@ -145,6 +89,7 @@ class Watcher:
         self._complain = complain
         self._observers: dict[str, tuple[BaseObserver, int]] = {}
         self._trouble: dict[str, str] = {}
+        self._missing: frozenset[str] = frozenset()
 
     def follow(self, roots: Iterable[tuple[str, bool]], deletions: Container[str]) -> None:
         """Watch these folders from now on; what is no longer watched as it was is let go, for `arm` to see to."""
@@ -160,14 +105,17 @@ class Watcher:
 
         A folder that is new, came back, or whose emitter died is marked for a scan.
         """
+        missing = set[str]()
         for root, recursive in self._roots.items():
             if self._alive(root):
                 continue
             self._drop(root)
             if (inode := _inode(root)) is None:
+                missing.add(root)
                 self._report(root, "not there; make the folder or mount it, work goes on by itself")
             else:
                 self._watch(root, inode, recursive)
+        self._missing = frozenset(missing)
 
     def renew(self, roots: Iterable[str] | None = None) -> None:
         """Replace the observers of these folders (all, without an argument): the new one is armed before the old ends.
@@ -181,9 +129,9 @@ class Watcher:
         for observer in old:
             _stop(observer)
 
-    def missing(self) -> set[str]:
-        """Folders that are not there at the moment."""
-        return {root for root in self._roots if _inode(root) is None}
+    def missing(self) -> frozenset[str]:
+        """Folders that were not there at the last look; nothing is looked at, as that may hang."""
+        return self._missing
 
     def unwatched(self) -> set[str]:
         """Folders whose events do not reach us although they are there."""

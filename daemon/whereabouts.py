@@ -17,9 +17,10 @@ import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from daemon.control import NoAnswerError, SilentError, ask
+from daemon.control.asker import NoAnswerError, SilentError, ask
+from daemon.control.wire import PATIENCE
 from daemon.errors import DarkroomError
 from daemon.lock import alive, holder
 from daemon.shown import say
@@ -32,35 +33,47 @@ _STATE_DIR = re.compile(
 )
 
 
-def state_dir_of(path: Path) -> Path:
-    """The `state_dir` of a config.yaml; of one with faults as well, if a daemon works there by it.
+class Whereabouts(NamedTuple):
+    """Where the daemon of the config.yaml at `path` keeps its state, or would."""
+
+    path: Path
+    state_dir: Path
+    config: Config | None = None
+    """What the file says, where it had to be read to find out."""
+    silent: SilentError | None = None
+    """Whoever listens there was asked already, and says nothing."""
+
+    def ask(self, question: str, *, patience: float = PATIENCE, **more: Any) -> dict[str, Any]:
+        """What that daemon answers. Raises as `ask` does."""
+        if self.silent is not None:
+            raise self.silent
+        return ask(self.state_dir, question, patience=patience, **more)
+
+    def load(self) -> Config:
+        """What the file says, but for the `state_dir` in use. Raises ConfigError."""
+        from daemon.config import load_config
+
+        return replace(self.config or load_config(self.path), state_dir=self.state_dir)
+
+
+def find(path: Path) -> Whereabouts:
+    """Where the daemon of a config.yaml is; of one with faults as well, if a daemon works by it.
 
     Raises ConfigError where there is no telling.
     """
-    return _found(path)[0]
-
-
-def daemon_of(path: Path) -> Path:
-    """The same, for whoever is about to ask that daemon. Raises SilentError if it was asked already and is silent."""
-    state_dir, silent = _found(path)
-    if silent is not None:
-        raise silent
-    return state_dir
-
-
-def _found(path: Path) -> tuple[Path, SilentError | None]:
     guessed, silent = state_dir_in_use(path, _at_a_glance(path)), None
     try:
         if ask(guessed, "config").get("path") == os.path.abspath(path):
-            return guessed, None
+            return Whereabouts(path, guessed)
     except SilentError as error:
         silent = error
     except DarkroomError:
         pass
     from daemon.config import load_config
 
-    state_dir = state_dir_in_use(path, load_config(path).state_dir)
-    return state_dir, silent if state_dir == guessed else None
+    config = load_config(path)
+    state_dir = state_dir_in_use(path, config.state_dir)
+    return Whereabouts(path, state_dir, config, silent if state_dir == guessed else None)
 
 
 def _at_a_glance(path: Path) -> Path:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import logging
 import os
 import sys
 import traceback
@@ -54,7 +53,6 @@ def _main(words: Sequence[str]) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names of files need not be UTF-8
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     options = parser(words).parse_args(words)
-    logging.basicConfig(format="%(message)s", level=logging.DEBUG if options.debug else logging.ERROR)
     try:
         status: int = options.command(options)
         sys.stdout.flush()

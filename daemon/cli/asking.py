@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from daemon.cli.words import FAILED, JSON, NOT_RUNNING, OK, Commands, add, say_json, say_json_lines
+from daemon.cli.words import FAILED, JSON, NOT_RUNNING, OK, Commands, add, lengthy, say_json, say_json_lines
 from daemon.errors import DarkroomError
 from daemon.shown import say
 from daemon.state import State
@@ -58,10 +56,10 @@ def _status(options: argparse.Namespace) -> int:
 
 def _jobs(options: argparse.Namespace) -> int:
     from daemon.answers import job_lines, jobs_of
-    from daemon.whereabouts import state_dir_of
+    from daemon.whereabouts import find
 
-    state = options.state and State(options.state)
-    jobs = jobs_of(state_dir_of(options.config), _rule_names(options.config), state, options.rule, options.limit)
+    state, there = options.state and State(options.state), find(options.config)
+    jobs = jobs_of(there.state_dir, lambda: there.load().rule_names(), state, options.rule, options.limit)
     if options.json:
         say_json_lines(jobs)
     else:
@@ -75,15 +73,6 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _rule_names(path: Path) -> Callable[[], Iterable[str]]:
-    def names() -> Iterable[str]:
-        from daemon.config import load_config
-
-        return load_config(path).rule_names()
-
-    return names
-
-
 def _why(options: argparse.Namespace) -> int:
     known, lines = _told_why(options.config, os.path.abspath(options.path))
     say(*lines)
@@ -92,21 +81,20 @@ def _why(options: argparse.Namespace) -> int:
 
 def _told_why(config: Path, picture: str) -> tuple[bool, list[str]]:
     """By the rules in force, where a daemon lives that may be asked; else by those of the file."""
-    from daemon.control import ask
-    from daemon.whereabouts import daemon_of
+    from daemon.whereabouts import find
 
+    there = find(config)
     try:
-        answer = ask(daemon_of(config), "why", path=picture)
+        answer = there.ask("why", path=picture)
         return answer["known"], answer["lines"]
     except DarkroomError:
-        from daemon.config import load_config
         from daemon.why import why
 
-        return why(load_config(config), picture, live=lambda rule: {})
+        return why(there.load(), picture, live=lambda rule: {})
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    gc.enable()
+    lengthy(options)
     from daemon.doctor import examine
 
     report = examine(options.config)

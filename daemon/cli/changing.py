@@ -54,12 +54,12 @@ def _redo(options: argparse.Namespace) -> int:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    from daemon.control import NoAnswerError, ask
+    from daemon.control.asker import NoAnswerError
     from daemon.edits import ANSWER_WITHIN
-    from daemon.whereabouts import daemon_of
+    from daemon.whereabouts import find
 
     try:
-        answer = ask(daemon_of(options.config), "reload", patience=ANSWER_WITHIN + 2)
+        answer = find(options.config).ask("reload", patience=ANSWER_WITHIN + 2)
     except NoAnswerError as error:
         say(f"darkroom: {error}; `darkroom run` starts one", error=True)
         return NOT_RUNNING

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import gc
 from pathlib import Path
 
-from daemon.cli.words import JSON, Commands, say_json
+from daemon.cli.words import JSON, Commands, lengthy, say_json
 from daemon.cli.words import add as adding
 from daemon.shown import say
 from kernels.features.kinds import KINDS
@@ -50,7 +49,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _add(options: argparse.Namespace) -> int:
-    gc.enable()
+    lengthy(options)
     from daemon.weights import add
 
     say(add(options.file, options.convention))
@@ -58,7 +57,7 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    gc.enable()
+    lengthy(options)
     from daemon.fetching import fetch
 
     say(fetch(options.name, options.url, options.convention))
@@ -66,7 +65,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    gc.enable()
+    lengthy(options)
     from daemon.weights import verify
 
     sound, lines = verify(options.name)

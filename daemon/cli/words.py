@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,6 +60,19 @@ class Version(argparse.Action):
 
         print(f"darkroom {darkroom_version()}")
         parser.exit()
+
+
+def log_errors(debug: bool) -> None:
+    """Have of what libraries log only errors told, with `debug` all. For commands that use those: this takes time."""
+    import logging
+
+    logging.basicConfig(format="%(message)s", level=logging.DEBUG if debug else logging.ERROR)
+
+
+def lengthy(options: argparse.Namespace) -> None:
+    """For commands that work for longer: cycles are searched for again, and libraries log errors only."""
+    gc.enable()
+    log_errors(options.debug)
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"

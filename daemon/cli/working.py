@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import gc
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.cli.words import OK, USAGE, Commands, add, say_json
+from daemon.cli.words import OK, USAGE, Commands, add, lengthy, log_errors, say_json
 from daemon.counted import counted
 from daemon.errors import ConfigError
 from daemon.shown import say
@@ -55,6 +54,7 @@ def _run(options: argparse.Namespace) -> int:
     from daemon.config import load_config
     from daemon.service import Service
 
+    log_errors(options.debug)
     faulthandler.enable()  # a crash, or a watchdog's SIGABRT, says where every thread was
     status = Service(load_config(options.config), once=options.once, debug=options.debug).run()
     sys.stdout.flush()
@@ -65,6 +65,7 @@ def _dry_run(options: argparse.Namespace) -> int:
     from daemon.config import load_config
     from daemon.dry_run import dry_run
 
+    log_errors(options.debug)
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
     found = dry_run(load_config(options.config))
     for folder, problem in found.trouble.items():
@@ -104,7 +105,7 @@ def _explain(config: Config, paths: Sequence[Path]) -> int:
 
 
 def _apply(options: argparse.Namespace) -> int:
-    gc.enable()
+    lengthy(options)
     from daemon.oneshot import apply
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # what it has begun is cleared away, as after Ctrl-C
@@ -114,7 +115,7 @@ def _apply(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    gc.enable()
+    lengthy(options)
     from daemon.config import load_config
     from daemon.exporting import export
 

@@ -17,10 +17,11 @@ from shlex import quote
 
 from daemon.doctor.values import Finding, State, fault, note, ok, parted
 from daemon.errors import reading_failed, writing_failed
+from daemon.hints import Hints
 from daemon.match import TEMPORARY_PREFIX
 from daemon.model import Config
 from daemon.scan import events_arrive, file_system_of
-from daemon.watch import Hints, Watcher
+from daemon.watch import Watcher
 
 AREA = "folders"
 KEEP = "sudo tee -a /etc/sysctl.d/60-darkroom.conf && sudo sysctl --system"
@@ -56,7 +57,7 @@ def _watched(folder: str) -> Finding:
         with os.scandir(folder) as entries:
             next(entries, None)
     except OSError as error:
-        return parted(AREA, folder, str(reading_failed(folder, error)).partition(": ")[2])
+        return parted(AREA, folder, str(reading_failed(error)))
     kind = f"watched, {_kind(folder)}"
     if not events_arrive(folder):
         return note(AREA, folder, f"{kind}, a network share: scanned every two seconds, others write there unseen")

@@ -12,10 +12,10 @@ from daemon.answers import read_ledger
 from daemon.counted import counted
 from daemon.doctor.values import Finding, fault, note, ok, parted
 from daemon.errors import DarkroomError
+from daemon.hints import flood_threshold
 from daemon.ledger.trouble import OlderLedgerError, damaged
 from daemon.lock import alive
 from daemon.model import Config
-from daemon.watch import flood_threshold
 
 INOTIFY = Path("/proc/sys/fs/inotify")
 COUNT_WITHIN = 5.0

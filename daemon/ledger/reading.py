@@ -14,10 +14,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from daemon.errors import BlockedError
+from daemon.errors import BlockedError, remedy_of
 from daemon.ledger import KnownRule, Ledger
 from daemon.ledger.adopting import Homeless
 from daemon.ledger.database import Database, address
@@ -84,9 +85,12 @@ class _ReadOnly(Database):
 
     def _opened(self) -> sqlite3.Connection:
         self._has_log = self._log_is_there()
-        how = "mode=ro&readonly_shm=1" if self._has_log else "immutable=1"
+        if self._has_log and not os.path.exists(f"{self.path}-shm"):
+            return self._copied()
+        return self._connected(address(self.path, "mode=ro&readonly_shm=1" if self._has_log else "immutable=1"))
+
+    def _connected(self, where: str) -> sqlite3.Connection:
         with reported(self.path):
-            where = address(self.path, how)
             connection = sqlite3.connect(
                 where, uri=True, timeout=self._timeout, isolation_level=None, check_same_thread=False
             )
@@ -95,6 +99,23 @@ class _ReadOnly(Database):
             except BaseException:
                 connection.close()
                 raise
+
+    def _copied(self) -> sqlite3.Connection:
+        """Read a copy: of a log without its index, as a backup has it, SQLite reads nothing unless it may make that."""
+        import shutil  # seldom needed, and slow to load
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            try:
+                for suffix in ("", "-wal"):
+                    shutil.copyfile(f"{self.path}{suffix}", f"{folder}/ledger.db{suffix}")
+            except OSError as error:
+                what = f"{self.path}: cannot be copied, to be read without a trace ({error.strerror})"
+                raise BlockedError(f"{what}; {remedy_of(error, 'ask as the owner of the daemon')}") from error
+            with closing(self._connected(f"file:{folder}/ledger.db")) as opened, reported(self.path):
+                copy = _in_memory()
+                opened.backup(copy)
+                return copy
 
     def _log_is_there(self) -> bool:
         return os.path.exists(f"{self.path}-wal")

@@ -62,7 +62,7 @@ class Live(Collector):
         yield CounterMetricFamily("darkroom_events_lost", lost, value=self._intake.hints.lost)
         unwatched = "Watched folders whose events cannot be had; they are scanned all the time instead."
         yield _gauge("folders_unwatched", unwatched, self._intake.unwatched())
-        yield _gauge("folders_unreadable", "Watched folders that cannot be read.", self._intake.unreadable())
+        yield _gauge("folders_unreadable", "Watched folders that cannot be read.", len(self._intake.unreadable()))
 
 
 def _gauge(name: str, told: str, value: float) -> Metric:

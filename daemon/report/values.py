@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from daemon.model import State
 from kernels.spec import Series
 
-REPORT_FILES = ("report.csv", "report.json", "report.html")
-
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:

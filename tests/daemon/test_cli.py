@@ -206,6 +206,30 @@ def test_status_of_a_daemon(worked: Box) -> None:
     assert re.search(r"^mosaic +· +· +1 +1 +1 +·$", said, re.MULTILINE)
 
 
+def test_status_tells_of_a_watched_folder_that_is_gone(box: Box) -> None:
+    daemon = box.start()
+    (box.folder / "in").rename(box.folder / "away")
+
+    def unreadable() -> dict[str, str]:
+        found: dict[str, str] = json.loads(box.darkroom("status", "--json").stdout)["rules"][0]["unreadable"]
+        return found
+
+    assert wait_until(unreadable) == {f"{box.folder}/in": "not there"}
+    told = box.darkroom("status").stdout
+    assert f"{box.folder}/in: not there; nothing in it is taken until it can be read" in told
+    (box.folder / "away").rename(box.folder / "in")
+    wait_until(lambda: not unreadable())
+    assert daemon.stop() == 0
+
+
+def test_a_run_says_at_its_end_what_it_did(box: Box, small: Pixels) -> None:
+    assert box.once().stdout.splitlines()[-1] == "finished: nothing was to be done"
+    box.drop("in/1.png", small)
+    box.drop("in/2.png", small[::-1].copy())
+    box.drop("in/3.png", b"broken")
+    assert box.once(check=1).stdout.splitlines()[-1] == "finished: 2 done, 1 failed"
+
+
 def test_status_after_a_kill_says_that_nothing_runs(box: Box) -> None:
     daemon = box.start()
     daemon.stop(9)

@@ -211,7 +211,7 @@ def test_network_shares_are_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_events_that_do_not_come(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "EVENT_WITHIN", 0.01)
-    monkeypatch.setattr("daemon.watch.Hints.folder", lambda *given, **named: None)
+    monkeypatch.setattr("daemon.hints.Hints.folder", lambda *given, **named: None)
     (box.folder / "in").mkdir()
     told = next(folders.examine(load_config(box.folder / "config.yaml")))
     assert told.state is State.FAULT and "no event came" in told.detail and "rescan" in told.remedy

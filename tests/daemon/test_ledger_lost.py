@@ -43,6 +43,25 @@ def test_status_waits_for_no_ledger(worked: Box, live: bool) -> None:
         wait_until(lambda: json.loads(worked.darkroom("status", "--json").stdout)["ledger_trouble"] is None)
 
 
+def test_a_log_without_its_index(worked: Box, small: Pixels) -> None:
+    """As a back-up of single files brings it: whoever asks reads it, and leaves no trace."""
+    worked.drop("in/dog.png", small)
+    daemon = worked.start()
+    wait_until(lambda: worked.files("out") == ["cat.png", "dog.png"])
+    daemon.process.kill()
+    daemon.process.wait()
+    ledger(worked).with_name("ledger.db-shm").unlink()
+    before = {path: path.read_bytes() for path in (worked.folder / "var").glob("ledger.db*")}
+    assert len(before) == 2 and before[ledger(worked).with_name("ledger.db-wal")]
+    jobs = json.loads(worked.darkroom("jobs", "--json").stdout)
+    status = json.loads(worked.darkroom("status", "--json", check=3).stdout)
+    assert [job["state"] for job in jobs] == ["done", "done"] and status["ledger_trouble"] is None
+    assert "done" in worked.darkroom("why", "in/dog.png").stdout
+    assert {path: path.read_bytes() for path in (worked.folder / "var").glob("ledger.db*")} == before
+    worked.once()
+    assert worked.files("out") == ["cat.png", "dog.png"]
+
+
 def test_a_ledger_that_is_gone(worked: Box, small: Pixels) -> None:
     """Nothing is written where nobody would find it, and no empty ledger is made in its place."""
     daemon, aside = worked.start(), worked.folder / "aside"

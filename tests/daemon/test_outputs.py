@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -25,7 +27,7 @@ from daemon.outputs import (
     write_whole,
 )
 from daemon.scan import fingerprint_of
-from tests.box import ENVIRONMENT, Box, Pixels
+from tests.box import ENVIRONMENT, Box, Pixels, encoded
 
 
 def job(relative: str) -> Job:
@@ -171,6 +173,19 @@ def test_receipt_goes_away_wherever_it_lies(box: Box, small: Pixels, output: str
     box.drop("in/a/cat.png", small, age=30)
     box.once()
     assert [name for name in box.files() if "error" in name] == [] and len(box.files()) == 1
+
+
+def test_the_commands_of_a_receipt_work_from_anywhere(box: Box, small: Pixels, tmp_path: Path) -> None:
+    box.folder.rename(strange := box.folder.with_name("it's mine"))
+    box.folder = strange
+    source = box.drop("in/cat.png", b"broken")
+    box.once(check=1)
+    words = re.findall(r"`darkroom (.*?)`", (box.folder / "out/cat.png.error.txt").read_text())
+    source.write_bytes(encoded(small, ".png"))
+    found = [shlex.split(each) for each in words]
+    assert [each[0] for each in found] == ["retry", "why"]
+    for each in found:
+        subprocess.run(box.command(*each), cwd="/", env=box.environment, check=True, capture_output=True)
 
 
 def test_foreign_file_in_the_place_of_a_receipt_is_let_be(box: Box) -> None:

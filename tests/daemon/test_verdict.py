@@ -101,12 +101,12 @@ def test_name_that_can_never_work_fails(number: int) -> None:
 
 @pytest.mark.parametrize("number", [2, 20])
 def test_source_not_there_is_gone(number: int) -> None:
-    assert isinstance(reading_failed("/in/a.png", OSError(number, "so it is")), SourceGone)
+    assert isinstance(reading_failed(OSError(number, "so it is")), SourceGone)
 
 
 @pytest.mark.parametrize("number", [5, 13, 116])
 def test_source_that_cannot_be_read_may_be_later(number: int) -> None:
-    assert isinstance(reading_failed("/in/a.png", OSError(number, "so it is")), TransientError)
+    assert isinstance(reading_failed(OSError(number, "so it is")), TransientError)
 
 
 def test_a_probe_that_proves_nothing_makes_way_for_the_next() -> None:

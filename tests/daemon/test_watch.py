@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import Inotify
 
-from daemon import watch
-from daemon.watch import Hints, Watcher
+from daemon import hints
+from daemon.hints import Hints
+from daemon.watch import Watcher
 from tests.box import ENVIRONMENT, wait_until
 
 
@@ -136,7 +137,7 @@ def test_flat_folder_gives_no_hints_from_below(tmp_path: Path) -> None:
 
 
 def test_flood_asks_for_a_scan_and_costs_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "flood_threshold", lambda: 20)
+    monkeypatch.setattr(hints, "flood_threshold", lambda: 20)
     with watching(tmp_path / "in") as seen:
         for number in range(100):
             (seen.root / f"{number}.png").touch()
@@ -147,7 +148,7 @@ def test_flood_asks_for_a_scan_and_costs_no_memory(tmp_path: Path, monkeypatch: 
 
 def test_flood_threshold_follows_the_kernel() -> None:
     longest = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    assert 16 <= watch.flood_threshold() <= max(16, longest // 2)
+    assert 16 <= hints.flood_threshold() <= max(16, longest // 2)
 
 
 # -- what can fail ---------------------------------------------------------------------------------------------------
@@ -183,7 +184,8 @@ def test_watch_limit_degrades_to_scanning_and_heals(tmp_path: Path, monkeypatch:
 LIMITED = """
 import os, sys
 from pathlib import Path
-from daemon.watch import Hints, Watcher
+from daemon.hints import Hints
+from daemon.watch import Watcher
 Path("/proc/sys/user/max_inotify_watches").write_text("2")
 said = []
 watcher = Watcher([(sys.argv[1], True)], Hints(lambda: None), said.append)

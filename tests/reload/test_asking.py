@@ -13,7 +13,8 @@ from functools import partial
 
 import pytest
 
-from daemon.control import SOCKET, ask
+from daemon.control.asker import ask
+from daemon.control.wire import SOCKET
 from tests.box import Box, Pixels, wait_until
 from tests.metrics.scrape import free_port, of_port
 from tests.reload.test_reload import configure, rule

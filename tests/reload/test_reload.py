@@ -227,6 +227,21 @@ def test_jobs_that_wait_are_done_by_the_rule_as_it_is_then(box: Box, small: Pixe
     assert box.files("elsewhere") == ["stuck.png", "stuck.png.json"] and len(box.jobs()) == 1
 
 
+def test_trouble_met_after_a_rename_is_the_renamed_rules(box: Box, small: Pixels) -> None:
+    slow = "import daemon.stages as s, time; f = s.encode_result; s.encode_result = lambda w: (time.sleep(3), f(w))[1]"
+    box.drop("out", b"a file where the folder should be")
+    configure(box, rule())
+    daemon = box.start(before=slow)
+    told = len(daemon.lines)
+    box.drop("in/1.png", small)
+    until(box, "1.png", "running")
+    configure(box, rule("pixels"))
+    said(daemon, "rule mosaic is now called pixels")
+    wait_until(lambda: status(box)["rules"][0]["blocked"])
+    lines = [line for line in daemon.lines[told:] if "cannot be written" in line]
+    assert any("1.png" in line for line in lines) and all(line.startswith("pixels: ") for line in lines)
+
+
 # -- asked for -------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from daemon.control import NoAnswerError, ask
+from daemon.control.asker import NoAnswerError, ask
 from tests.box import Box, Daemon, Pixels, wait_until
 
 SLOW = "wander: {steps: 200, pause: 0.05}"

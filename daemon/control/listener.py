@@ -1,13 +1,8 @@
-"""The daemon's local socket: other darkroom commands ask it things, and it answers from where the work is done.
-
-A Unix socket in `state_dir`, for its owner and group (mode 0660); no port. A question is a line of JSON, so is the
-answer. Several are answered at a time, so that one who waits for an edit, or is slow, keeps nobody from asking.
-"""
+"""The daemon's end. Several askers are answered at a time: one who waits for an edit, or is slow, keeps nobody else."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import queue
@@ -19,40 +14,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from daemon.control.wire import PATIENCE, SOCKET, receive, send
 from daemon.errors import DarkroomError, accepting_failed, writing_failed
 from daemon.sockets import MODE, short
 from daemon.threads import Threads
 
 log = logging.getLogger("darkroom")
 
-SOCKET = "control.sock"
 LOOK = 0.5
 """Seconds between two looks at whether to stop."""
-PATIENCE = 2.0
-"""Seconds that one side waits for the other, unless it is told of a longer answer."""
 QUESTION_WITHIN = 0.5
 """Seconds that an asker is waited for: it sends its question with the connection. One who is silent holds a place."""
 
 AT_A_TIME = 64
 """Askers that are answered at a time; others wait."""
-LONGEST_QUESTION, LONGEST = 1 << 12, 1 << 26
-"""Bytes of a line, at most: of a question, and of an answer about many rules with very long names."""
+LONGEST_QUESTION = 1 << 12
+"""Bytes of a line, at most."""
 
 Answer: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
-class NoAnswerError(DarkroomError):
-    """Nobody listens there, or whoever does says nothing."""
-
-    kind = "unanswered"
-
-
-class SilentError(NoAnswerError):
-    """Somebody listens there and says nothing: to ask once more would take as long again."""
-
-
 class Control:
-    """The daemon's end. `answers` by question; each is called with what was asked, in a thread of its own."""
+    """`answers` by question; each is called with what was asked, in a thread of its own."""
 
     def __init__(self, state_dir: Path, answers: Mapping[str, Answer], complain: Callable[[str], None]) -> None:
         self._state_dir = state_dir
@@ -117,9 +100,9 @@ class Control:
         try:
             # Whoever went away, or speaks otherwise, is let be: JSON nested too deeply is a RecursionError.
             with asker, contextlib.suppress(OSError, ValueError, RecursionError):
-                question = _receive(asker, time.monotonic() + QUESTION_WITHIN, LONGEST_QUESTION)
+                question = receive(asker, time.monotonic() + QUESTION_WITHIN, LONGEST_QUESTION)
                 asker.settimeout(PATIENCE)
-                _send(asker, self._answer(question))
+                send(asker, self._answer(question))
         finally:
             self._free.put(number)
 
@@ -143,64 +126,3 @@ class Control:
             with contextlib.suppress(OSError):  # the folder may be gone, or another's by now
                 if os.stat(self._state_dir / SOCKET).st_ino == self._inode:
                     os.unlink(self._state_dir / SOCKET)
-
-
-def ask(state_dir: Path, question: str, *, patience: float = PATIENCE, **more: Any) -> dict[str, Any]:
-    """What the daemon of a `state_dir` answers within `patience` seconds.
-
-    Raises NoAnswerError (SilentError) where none does, and DarkroomError with what it has to say against the question.
-    """
-    place, deadline = state_dir / SOCKET, time.monotonic() + patience
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, short(state_dir) as folder:
-            connection.settimeout(patience)
-            _connect(connection, f"{folder}/{SOCKET}", deadline)
-            _send(connection, {"ask": question, **more})
-            answer = _receive(connection, deadline)
-    except PermissionError as error:
-        raise DarkroomError(_not_for_us(place)) from error
-    except (OSError, ValueError) as error:
-        silent = isinstance(error, TimeoutError | BlockingIOError)
-        raise (SilentError if silent else NoAnswerError)(f"{place}: no daemon answers there ({error})") from error
-    if "error" in answer:
-        raise DarkroomError(str(answer["error"]))
-    return answer
-
-
-def _not_for_us(place: Path) -> str:
-    """What a user reads who may not ask a daemon that works as another; with whom to ask as, where that can be seen."""
-    try:
-        owner, group = place.owner(), place.group()
-    except (OSError, KeyError):  # its folder is closed to us, or the user has no name
-        return f"{place}: this user may not ask the daemon; ask as the one it works as"
-    told = f"this user may not ask the daemon, which works as {owner}"
-    return f"{place}: {told}; put `sudo -u {owner}` before the command, or join the group {group} (usermod -aG)"
-
-
-def _send(connection: socket.socket, value: Mapping[str, Any]) -> None:
-    connection.sendall(json.dumps(value).encode() + b"\n")
-
-
-def _connect(connection: socket.socket, path: str, deadline: float) -> None:
-    """Where too many ask at once, connect(2) does not wait but refuses."""
-    while True:
-        try:
-            return connection.connect(path)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-
-
-def _receive(connection: socket.socket, deadline: float, longest: int = LONGEST) -> dict[str, Any]:
-    """One line, all of it by the deadline. Raises ValueError for anything that is no JSON mapping, and OSError."""
-    line = bytearray()
-    while not line.endswith(b"\n") and len(line) <= longest:
-        connection.settimeout(max(0.001, deadline - time.monotonic()))
-        if not (more := connection.recv(1 << 16)):
-            break
-        line += more
-    found = json.loads(line)
-    if not isinstance(found, dict):
-        raise ValueError("not a mapping")
-    return found
