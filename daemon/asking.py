@@ -17,6 +17,7 @@ from daemon.lock import alive
 from daemon.model import Config, Job, State
 from daemon.rulebook import homeless
 from daemon.shown import say
+from daemon.unit.starting import how_to_start
 
 CANCELLED = "asked for by the user: cancelled"
 AGAIN_FROM = (State.FAILED, State.SKIPPED, State.CANCELLED)
@@ -47,7 +48,7 @@ def put_back(ledger: Ledger, jobs: Sequence[Job]) -> None:
 def ready_line(config: Config, jobs: int) -> str:
     """What was put back, and what else it takes."""
     return f"{counted(jobs, 'job')} {State.WAITING.value}" + (
-        "" if alive(config.state_dir) else "; start `darkroom run`"
+        "" if alive(config.state_dir) else f"; {how_to_start(config.path)} takes them up"
     )
 
 

@@ -14,6 +14,7 @@ from daemon.control.asker import NoAnswerError
 from daemon.lock import alive, holder
 from daemon.state import State
 from daemon.tasks.view import TaskView
+from daemon.unit.starting import how_to_start
 from daemon.whereabouts import find
 
 
@@ -61,7 +62,7 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
 
 def _head(status: Mapping[str, Any]) -> str:
     if not status["running"]:
-        return "no daemon runs here; `darkroom run` starts one"
+        return f"no daemon runs here; {how_to_start(Path(status['config']['path']))} starts one"
     if not status["responding"]:
         return f"a daemon (process {status['pid']}) is here and does not answer: it starts, ends, or hangs"
     rate = f"{status['pictures_per_second']:,.1f} pictures/s"

@@ -18,6 +18,7 @@ from daemon.ledger.reading import ReadLedger
 from daemon.lock import alive
 from daemon.model import Config, Fingerprint, Job, Member, Rule, State
 from daemon.scan import fingerprint_of
+from daemon.unit.starting import how_to_start
 from kernels.chain import describe
 
 Live: TypeAlias = Callable[[str], Mapping[str, Any]]
@@ -98,7 +99,7 @@ def _next(
     if job.state in (State.SKIPPED, State.CANCELLED):
         return [f"  next: nothing, unless its content changes or you say `darkroom retry {job.id}`"]
     if job.state is State.RUNNING and not alive(config.state_dir):
-        return ["  next: it was broken off, and is taken up again when a daemon runs: `darkroom run`"]
+        return [f"  next: it was broken off, and is taken up again when a daemon runs: {how_to_start(config.path)}"]
     if job.state is not State.WAITING:
         versions = [(member.path, member.fingerprint) for member in members] or [(job.path, job.fingerprint)]
         return [line for path, version in versions for line in _changed_since(config, ledger, rule, path, version)]
@@ -107,7 +108,7 @@ def _next(
     if job.lacks is not None:
         return ["  next: it starts by itself once nothing is missing, while a daemon runs"]
     if not alive(config.state_dir):
-        return ["  next: it is taken when a daemon runs: `darkroom run`"]
+        return [f"  next: it is taken when a daemon runs: {how_to_start(config.path)}"]
     now = live(job.rule)
     if now.get("compiling"):
         return ["  next: it waits until the rule's graph is compiled"]
@@ -162,7 +163,7 @@ def _verdict(config: Config, rule: Rule, home: Home) -> str:
     if home.refusal is not None:
         return home.refusal
     if not alive(config.state_dir):
-        return "would take it, but no daemon runs: `darkroom run`"
+        return f"would take it, but no daemon runs: {how_to_start(config.path)}"
     age = time.time() - Path(home.path).stat().st_mtime
     role = next((f" as {each.role} of {place.name}" for each, place in places_of(rule.inputs, home.relative)), "")
     return f"will take it{role} once it has been still for {config.settle:g} s (last changed {max(0.0, age):.1f} s ago)"

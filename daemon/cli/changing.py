@@ -56,12 +56,13 @@ def _redo(options: argparse.Namespace) -> int:
 def _reload(options: argparse.Namespace) -> int:
     from daemon.control.asker import NoAnswerError
     from daemon.edits import ANSWER_WITHIN
+    from daemon.unit.starting import how_to_start
     from daemon.whereabouts import find
 
     try:
         answer = find(options.config).ask("reload", patience=ANSWER_WITHIN + 2)
     except NoAnswerError as error:
-        say(f"darkroom: {error}; `darkroom run` starts one", error=True)
+        say(f"darkroom: {error}; {how_to_start(options.config.absolute())} starts one", error=True)
         return NOT_RUNNING
     if answer["faults"]:
         raise ConfigError(answer["faults"])

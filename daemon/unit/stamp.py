@@ -9,10 +9,9 @@ from pathlib import Path
 
 from daemon.errors import DarkroomError, writing_failed
 from daemon.outputs import write_whole
+from daemon.unit.values import MADE_FROM
 
-_STAMP = re.compile(
-    r"# Made by `darkroom service install` from (?P<config>.+)\n# .*\n# Checksum: (?P<sum>[0-9a-f]{64})\n\n"
-)
+_STAMP = re.compile(MADE_FROM + r"(?P<config>.+)\n# .*\n# Checksum: (?P<sum>[0-9a-f]{64})\n\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Found:
 def stamped(text: str, name: str, config: Path) -> str:
     """A unit file with this text."""
     return (
-        f"# Made by `darkroom service install` from {config}\n"
+        f"{MADE_FROM}{config}\n"
         f"# and made anew by it: changes belong into a drop-in, `systemctl edit {name}`.\n"
         f"# Checksum: {_checksum(text)}\n\n{text}"
     )

@@ -13,6 +13,13 @@ from daemon.errors import DarkroomError
 NAME = "darkroom"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 SYSTEM_UNITS = Path("/etc/systemd/system")
+MADE_FROM = "# Made by `darkroom service install` from "
+"""How a unit file begins; the path of its config.yaml follows."""
+
+
+def user_units(home: Path) -> Path:
+    """Where the unit files of a user's own service manager lie."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,7 @@ class Service:
     @property
     def file(self) -> Path:
         """Where its unit file lies."""
-        if not self.of_the_user:
-            return SYSTEM_UNITS / f"{self.name}.service"
-        configuration = Path(os.environ.get("XDG_CONFIG_HOME") or self.home / ".config")
-        return configuration / "systemd" / "user" / f"{self.name}.service"
+        return (user_units(self.home) if self.of_the_user else SYSTEM_UNITS) / f"{self.name}.service"
 
 
 def unit_name(text: str) -> str:

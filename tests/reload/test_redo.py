@@ -27,7 +27,7 @@ def test_every_picture_of_a_rule(done: Box, small: Pixels) -> None:
     (done.folder / "in/2.png").unlink()
     done.drop("in/3.png", small[::-1].copy())
     said = done.darkroom("redo", "--rule", "mosaic").stdout
-    assert said.startswith("3 jobs waiting; start `darkroom run`")
+    assert said.startswith("3 jobs waiting; `darkroom run` takes them up")
     assert "1 sources are gone" in said and "1 sources have changed" in said
     done.once(check=1)
     assert done.files() == [

@@ -237,7 +237,9 @@ def test_a_unit_of_ones_own_is_written_without_systemd_and_not_over_another(box:
     box.environment |= place
     unit = box.folder / "xdg/systemd/user/darkroom.service"
     words = ("service", "install", "--user", "--no-start")
+    assert "`darkroom run` starts one" in box.darkroom("status", check=3).stdout
     said = box.darkroom(*words).stdout
+    assert "`systemctl --user start darkroom` starts one" in box.darkroom("status", check=3).stdout
     assert f"wrote {unit}" in said and "systemctl --user daemon-reload && " in said
     assert unit.read_text() == box.darkroom("service", "show", "--user").stdout
     assert f"{unit} is as it should be" in box.darkroom(*words).stdout

@@ -1,0 +1,24 @@
+"""How the daemon of a config.yaml is started: by the service that was installed for it, else by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daemon.unit.values import MADE_FROM, SYSTEM_UNITS, user_units
+
+
+def how_to_start(config: Path) -> str:
+    """The command, in backquotes, for the file at this absolute path."""
+    for folder, words in ((SYSTEM_UNITS, "sudo systemctl"), (user_units(Path.home()), "systemctl --user")):
+        for file in sorted(folder.glob("*.service")):
+            if _first_line(file) == f"{MADE_FROM}{config}":
+                return f"`{words} start {file.stem}`"
+    return "`darkroom run`"
+
+
+def _first_line(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8", errors="replace") as opened:
+            return opened.readline().rstrip("\n")
+    except OSError:  # masked, or not for this user
+        return ""
