@@ -30,7 +30,7 @@ from torch import Tensor
 
 from benchmarks.measured import Timed, peak_memory, square, steps_of, timed, wait_as_a_worker
 from benchmarks.throughput import cores
-from daemon.allocator import keep_pages
+from daemon.life.allocator import keep_pages
 from kernels.gaussian import gaussian_taps
 
 PAIRS = (("astronaut", "chelsea"), ("coffee", "rocket"))

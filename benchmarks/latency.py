@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.throughput import BACKLOGS, REPOSITORY, make_backlog
-from daemon.settle import CLOSED_QUIET
+from daemon.intake.settle import CLOSED_QUIET
 from export.store import GraphStore
 from kernels.chain import parse_chain
 

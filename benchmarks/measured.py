@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from daemon.allocator import give_pages_back
+from daemon.life.allocator import give_pages_back
 from daemon.tasks.process import WAITING
 from kernels.chain import parse_chain
 from kernels.spec import operators

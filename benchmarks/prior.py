@@ -31,7 +31,7 @@ from benchmarks.damages import DAMAGES, PHOTOGRAPHS, Pixels, photograph
 from benchmarks.measured import steps_of, timed, wait_as_a_worker
 from benchmarks.prior_curves import recipe, run
 from benchmarks.throughput import cores
-from daemon.allocator import keep_pages
+from daemon.life.allocator import keep_pages
 from daemon.tasks.memory import Peak
 from kernels.deep_image_prior import precision_for
 

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from benchmarks.measured import Timed, square, square_of, steps_of, timed, wait_as_a_worker
 from benchmarks.throughput import cores
-from daemon.allocator import keep_pages
+from daemon.life.allocator import keep_pages
 from daemon.tasks.memory import Peak
 from kernels.features import pickled, store
 from kernels.features.kinds import KINDS, LITE0

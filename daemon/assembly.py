@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import Graphs
-from daemon.grouping import look_again
+from daemon.groups.grouping import look_again
 from daemon.hooks.firing import Hooks
-from daemon.intake import Intake
+from daemon.intake.intake import Intake
+from daemon.journal.tally import Tally
 from daemon.ledger import Ledger, Move
+from daemon.life.patience import GIVE_UP
 from daemon.metrics import Metrics
 from daemon.model import Config, Job, State, unfinished
-from daemon.patience import GIVE_UP
-from daemon.pipeline import Pipeline
-from daemon.reporter import Reporter
+from daemon.pipeline.pipeline import Pipeline
+from daemon.report.reporter import Reporter
 from daemon.rulebook import Rulebook
 from daemon.runtime import Runtime
-from daemon.tally import Tally
 from daemon.tasks.host import TaskHost
 from daemon.unit.closed import closed
 

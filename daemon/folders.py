@@ -10,7 +10,7 @@ from pathlib import Path
 from daemon.errors import BlockedError, DarkroomError, remedy_of
 from daemon.ledger import Ledger
 from daemon.model import Rule
-from daemon.outputs import check_writable, discard, leftovers
+from daemon.publishing.outputs import check_writable, discard, leftovers
 from daemon.rulebook import Rulebook
 
 

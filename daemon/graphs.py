@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from daemon.errors import DarkroomError
 from daemon.model import Rule
+from daemon.pipeline.work import Recipe
 from daemon.rulebook import Rulebook
 from daemon.runtime import Runtime
-from daemon.work import Recipe
 from export.store import ExportError, GraphStore
 from kernels.chain import Chain
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daemon.groups.patterns import Pattern
 from daemon.hooks.values import OnFailure, OnIdle
-from daemon.match import matches
-from daemon.patterns import Pattern
+from daemon.intake.match import matches
+from daemon.publishing.template import Template
 from daemon.state import State as State
-from daemon.template import Template
 from kernels.chain import Chain, task_of
 
 

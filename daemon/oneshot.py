@@ -12,14 +12,14 @@ from typing import TypeAlias
 import numpy as np
 import yaml
 
-from daemon import findings
 from daemon.codec import Format, decode, encode, format_of, probe
 from daemon.errors import ConfigError, DarkroomError, OutputRefused
 from daemon.graphs import graph_for
 from daemon.model import EncodeOptions, RuntimeOptions, State
-from daemon.outputs import write_whole
+from daemon.publishing import findings
+from daemon.publishing.outputs import write_whole
+from daemon.report.reporter import load_picture
 from daemon.report.values import Study, Unmeasured
-from daemon.reporter import load_picture
 from daemon.runtime import Runtime
 from daemon.shown import say
 from kernels.chain import Chain, ChainError, describe, parse_chain, task_of

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
-from daemon.groups import is_made_of
+from daemon.groups.groups import is_made_of
 from daemon.ledger.adopting import no_rule
 from daemon.model import Config, Member, Rule
 

@@ -11,27 +11,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from daemon import folders, partners, whereabouts
-from daemon.adoption import adopt_in_ledger
-from daemon.allocator import give_pages_back, keep_pages, spare_the_collector
-from daemon.announcement import announcement
+from daemon import folders
+from daemon.asking import whereabouts
+from daemon.asking.live_status import LiveStatus
 from daemon.assembly import Assembly
-from daemon.complaints import Complaints
 from daemon.control.listener import Answer, Control
-from daemon.display import make_display
-from daemon.edits import Edits
+from daemon.editing.adoption import adopt_in_ledger
+from daemon.editing.edits import Edits
 from daemon.errors import DarkroomError, FatalError
-from daemon.journal import Event, Level, log_into
-from daemon.lifesigns import LifeSigns
-from daemon.live_status import LiveStatus
-from daemon.lock import DaemonLock
+from daemon.groups import partners
+from daemon.journal.announcement import announcement
+from daemon.journal.complaints import Complaints
+from daemon.journal.display import make_display
+from daemon.journal.journal import Event, Level, log_into
+from daemon.life.allocator import give_pages_back, keep_pages, spare_the_collector
+from daemon.life.lifesigns import LifeSigns
+from daemon.life.lock import DaemonLock
+from daemon.life.notify import Notifier
+from daemon.life.patience import Patience
+from daemon.life.signals import Signals
+from daemon.life.threads import Threads
 from daemon.model import Config, LogOptions, State
-from daemon.notify import Notifier
-from daemon.patience import Patience
 from daemon.rulebook import Rulebook
 from daemon.shown import say
-from daemon.signals import Signals
-from daemon.threads import Threads
 
 TICK = 0.1
 TICK_ONCE = 0.02

@@ -12,7 +12,7 @@ from skimage import data
 
 from benchmarks.damages import DAMAGES, photograph
 from daemon.config import load_config
-from daemon.lock import alive
+from daemon.life.lock import alive
 from daemon.model import Config, Rule
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"

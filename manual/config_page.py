@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from daemon.config.ranges import limits
 from daemon.config.step_schema import told
-from daemon.template import FIELDS
+from daemon.publishing.template import FIELDS
 from kernels.spec import Operator, operators
 from manual import roff
 from manual.command_page import version

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from daemon.config.ranges import Schema, default_of, range_of
 from daemon.config.schema import keys
-from daemon.template import FIELDS
+from daemon.publishing.template import FIELDS
 
 _PAGE = re.compile(r"\bdocs/([\w-]+\.md)")
 

@@ -43,6 +43,19 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30.0, what: str = 
 HEARING = ("env", "--default-signal=INT,HUP")
 
 
+def slow_encoding(seconds: float) -> str:
+    """Python for `Box.start(before=...)`: to encode a picture takes so much longer."""
+    return f"""
+import time
+import daemon.pipeline.stages as stages
+real = stages.encode_result
+def slow(work):
+    time.sleep({seconds})
+    return real(work)
+stages.encode_result = slow
+"""
+
+
 class Daemon:
     """A `darkroom run` in a process of its own; its lines are collected in a file."""
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from daemon.groups.patterns import Pattern
 from daemon.model import Input
-from daemon.patterns import Pattern
 from kernels import spec
 from tests.box import REPOSITORY, Box
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from daemon.allocator import give_pages_back, keep_pages
+from daemon.life.allocator import give_pages_back, keep_pages
 from daemon.tasks import running
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.messages import Run

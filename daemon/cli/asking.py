@@ -37,14 +37,14 @@ def add_commands(commands: Commands) -> None:
 
 
 def _operators(options: argparse.Namespace) -> int:
-    from daemon.answers import operators_text
+    from daemon.asking.answers import operators_text
 
     say(*operators_text(options.name).splitlines())
     return OK
 
 
 def _status(options: argparse.Namespace) -> int:
-    from daemon.status import status_lines, status_of
+    from daemon.asking.status import status_lines, status_of
 
     status = status_of(options.config)
     if options.json:
@@ -55,8 +55,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    from daemon.answers import job_lines, jobs_of
-    from daemon.whereabouts import find
+    from daemon.asking.answers import job_lines, jobs_of
+    from daemon.asking.whereabouts import find
 
     state, there = options.state and State(options.state), find(options.config)
     jobs = jobs_of(there.state_dir, lambda: there.load().rule_names(), state, options.rule, options.limit)
@@ -81,14 +81,14 @@ def _why(options: argparse.Namespace) -> int:
 
 def _told_why(config: Path, picture: str) -> tuple[bool, list[str]]:
     """By the rules in force, where a daemon lives that may be asked; else by those of the file."""
-    from daemon.whereabouts import find
+    from daemon.asking.whereabouts import find
 
     there = find(config)
     try:
         answer = there.ask("why", path=picture)
         return answer["known"], answer["lines"]
     except DarkroomError:
-        from daemon.why import why
+        from daemon.asking.why import why
 
         return why(there.load(), picture, live=lambda rule: {})
 

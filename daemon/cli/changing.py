@@ -33,9 +33,9 @@ def add_commands(commands: Commands) -> None:
 
 
 def _retry(options: argparse.Namespace) -> int:
-    from daemon.asking import retry
+    from daemon.asking.whereabouts import in_use
+    from daemon.changing.retrying import retry
     from daemon.config import load_config
-    from daemon.whereabouts import in_use
 
     config = in_use(load_config(options.config))
     if not (options.jobs or options.rule or options.all_failed):
@@ -44,9 +44,9 @@ def _retry(options: argparse.Namespace) -> int:
 
 
 def _redo(options: argparse.Namespace) -> int:
+    from daemon.asking.whereabouts import in_use
+    from daemon.changing.redoing import redo
     from daemon.config import load_config
-    from daemon.redoing import redo
-    from daemon.whereabouts import in_use
 
     if not (options.jobs or options.rule):
         raise ConfigError(["darkroom redo: name jobs, or --rule R"])
@@ -54,10 +54,10 @@ def _redo(options: argparse.Namespace) -> int:
 
 
 def _reload(options: argparse.Namespace) -> int:
+    from daemon.asking.whereabouts import find
     from daemon.control.asker import NoAnswerError
-    from daemon.edits import ANSWER_WITHIN
+    from daemon.editing.edits import ANSWER_WITHIN
     from daemon.unit.starting import how_to_start
-    from daemon.whereabouts import find
 
     try:
         answer = find(options.config).ask("reload", patience=ANSWER_WITHIN + 2)
@@ -74,16 +74,16 @@ def _reload(options: argparse.Namespace) -> int:
 
 
 def _cancel(options: argparse.Namespace) -> int:
-    from daemon.asking import cancel
+    from daemon.asking.whereabouts import in_use
+    from daemon.changing.retrying import cancel
     from daemon.config import load_config
-    from daemon.whereabouts import in_use
 
     return cancel(in_use(load_config(options.config)), options.jobs)
 
 
 def _relocate(options: argparse.Namespace) -> int:
+    from daemon.changing.relocating import relocate
     from daemon.config import load_config
-    from daemon.relocating import relocate
 
     say(relocate(load_config(options.config), options.old, options.new))
     return OK

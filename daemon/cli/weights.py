@@ -39,7 +39,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from daemon.weights import list_lines, listed
+    from daemon.weights.weights import list_lines, listed
 
     if options.json:
         say_json(listed())
@@ -50,7 +50,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _add(options: argparse.Namespace) -> int:
     lengthy(options)
-    from daemon.weights import add
+    from daemon.weights.weights import add
 
     say(add(options.file, options.convention))
     return 0
@@ -58,7 +58,7 @@ def _add(options: argparse.Namespace) -> int:
 
 def _fetch(options: argparse.Namespace) -> int:
     lengthy(options)
-    from daemon.fetching import fetch
+    from daemon.weights.fetching import fetch
 
     say(fetch(options.name, options.url, options.convention))
     return 0
@@ -66,7 +66,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     lengthy(options)
-    from daemon.weights import verify
+    from daemon.weights.weights import verify
 
     sound, lines = verify(options.name)
     say(*lines)

@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _dry_run(options: argparse.Namespace) -> int:
     from daemon.config import load_config
-    from daemon.dry_run import dry_run
+    from daemon.foresight.dry_run import dry_run
 
     log_errors(options.debug)
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
@@ -96,7 +96,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _explain(config: Config, paths: Sequence[Path]) -> int:
-    from daemon.explaining import explain
+    from daemon.foresight.explaining import explain
 
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     for line in explain(config, paths):  # each file may be read whole

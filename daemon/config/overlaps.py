@@ -1,7 +1,7 @@
 """Rules that meet: the same file taken twice, or two pictures that would have one name. Each is shown by an example.
 
-Examples are searched for (`daemon.globs`) and rendered by the templates themselves, so that no warning is about what
-cannot happen.
+Examples are searched for (`daemon.config.globs`) and rendered by the templates themselves, so that no warning is about
+what cannot happen.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daemon.config.faults import Where
-from daemon.entries import entry_of
+from daemon.config.globs import Paths, common, grouped, matching, stem
 from daemon.errors import OutputRefused
-from daemon.globs import Paths, common, grouped, matching, stem
 from daemon.model import Conditions, Fingerprint, Job, OnConflict, Rule, SourceAction, State
-from daemon.naming import fields_of, sizes
-from daemon.template import EXTENSIONS
+from daemon.publishing.entries import entry_of
+from daemon.publishing.naming import fields_of, sizes
+from daemon.publishing.template import EXTENSIONS
 from kernels.chain import fixed_size
 
 _VERSION = Fingerprint(0, 0, 0)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from daemon.config.types import InnerError, KeyFault
+from daemon.groups.patterns import KEY
 from daemon.model import Input
-from daemon.patterns import KEY
-from daemon.template import Template
+from daemon.publishing.template import Template
 from kernels.chain import Chain, Step, task_of
 from kernels.chain import Fault as StepFault
 from kernels.parameters import nearest, suggest

@@ -15,7 +15,7 @@ from daemon.config import step_schema
 from daemon.config.ranges import Schema, default_of, kinds, limits, range_of
 from daemon.config.shapes import ConfigShape
 from daemon.config.types import TEMPLATE
-from daemon.template import FIELDS
+from daemon.publishing.template import FIELDS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FIELDS = "\n".join(f"{{{name}}}: {meaning}" for name, meaning in FIELDS.items())

@@ -36,7 +36,7 @@ from daemon.config.types import (
     Watch,
 )
 from daemon.model import DEFAULT_MATCH, Input, OnConflict, Rule
-from daemon.template import Template
+from daemon.publishing.template import Template
 from kernels.chain import Fault as StepFault
 from kernels.chain import task_of
 from kernels.measuring import series_of

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, ValidationInfo, WithJsonSchema
 
 from daemon.config.values import MEMORY, PICTURE_SIZE, duration
+from daemon.groups.patterns import KEY, Pattern, check_fixed
 from daemon.model import Input
-from daemon.patterns import KEY, Pattern, check_fixed
-from daemon.template import FIELDS, Template
+from daemon.publishing.template import FIELDS, Template
 from daemon.unfit import UnfitError, absolute
 from kernels.chain import Chain, ChainError, parse_chain
 from kernels.chain import Fault as StepFault

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from daemon.config.faults import Fault, Where, dotted
+from daemon.config.globs import Paths, common, grouped, matching
 from daemon.config.overlaps import Subject, file_in, shared_files, shared_names
 from daemon.config.yaml_source import Document
-from daemon.globs import Paths, common, grouped, matching
-from daemon.match import IGNORED, ignored
+from daemon.intake.match import IGNORED, ignored
+from daemon.intake.scan import events_arrive
 from daemon.model import OnConflict, Rule, SourceAction
-from daemon.scan import events_arrive
 
 Doubt: TypeAlias = tuple[Where, str, str]  # of what, what it is, and what to do
 

@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 
 from daemon.control.wire import PATIENCE, SOCKET, receive, send
 from daemon.errors import DarkroomError, accepting_failed, writing_failed
+from daemon.life.threads import Threads
 from daemon.sockets import MODE, short
-from daemon.threads import Threads
 
 log = logging.getLogger("darkroom")
 

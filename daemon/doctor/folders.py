@@ -17,11 +17,11 @@ from shlex import quote
 
 from daemon.doctor.values import Finding, State, fault, note, ok, parted
 from daemon.errors import reading_failed, writing_failed
-from daemon.hints import Hints
-from daemon.match import TEMPORARY_PREFIX
+from daemon.intake.hints import Hints
+from daemon.intake.match import TEMPORARY_PREFIX
+from daemon.intake.scan import events_arrive, file_system_of
+from daemon.intake.watch import Watcher
 from daemon.model import Config
-from daemon.scan import events_arrive, file_system_of
-from daemon.watch import Watcher
 
 AREA = "folders"
 KEEP = "sudo tee -a /etc/sysctl.d/60-darkroom.conf && sudo sysctl --system"

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from daemon.answers import read_ledger
+from daemon.asking.answers import read_ledger
 from daemon.counted import counted
 from daemon.doctor.values import Finding, fault, note, ok, parted
 from daemon.errors import DarkroomError
-from daemon.hints import flood_threshold
+from daemon.intake.hints import flood_threshold
 from daemon.ledger.trouble import OlderLedgerError, damaged
-from daemon.lock import alive
+from daemon.life.lock import alive
 from daemon.model import Config
 
 INOTIFY = Path("/proc/sys/fs/inotify")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from daemon.doctor.values import Finding, fault, note, ok
 from daemon.model import Config
-from daemon.weights import automatic, networks
+from daemon.weights.weights import automatic, networks
 
 AREA = "weights"
 

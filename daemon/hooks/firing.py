@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from itertools import islice
 
-from daemon.answers import read_ledger
+from daemon.asking.answers import read_ledger
+from daemon.asking.promptly import WITHIN, Promptly
 from daemon.errors import DarkroomError
 from daemon.hooks.events import Event, Failure
 from daemon.hooks.failures import Failures
 from daemon.hooks.process import HookProcess
 from daemon.hooks.stretches import Stretches
 from daemon.ledger import Move
+from daemon.life.threads import Threads
 from daemon.model import Config, Job, Rule, State, unfinished
-from daemon.promptly import WITHIN, Promptly
 from daemon.rulebook import Rulebook
-from daemon.threads import Threads
 
 AT_ONCE = 8
 """Hooks that run at the same time, at most, of all rules together. Of one rule there is one at a time."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from daemon.template import Field
+from daemon.publishing.template import Field
 
 Word: TypeAlias = tuple[str | Field, ...]  # of a command: text, and fields that are filled in
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from daemon.hooks.values import Word
-from daemon.template import Field, tokens_of
+from daemon.publishing.template import Field, tokens_of
 from daemon.unfit import UnfitError
 from kernels.parameters import show
 

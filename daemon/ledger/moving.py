@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from daemon.errors import DarkroomError
-from daemon.groups import version_of
+from daemon.groups.groups import version_of
 from daemon.ledger.database import numbers, path_of, text
 from daemon.model import Fingerprint, Member
 

@@ -9,17 +9,17 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from daemon.meters import NO_METERS, Meters
+from daemon.life.threads import Threads
 from daemon.model import MetricsOptions
-from daemon.threads import Threads
+from daemon.pipeline.meters import NO_METERS, Meters
 
 if TYPE_CHECKING:
-    from daemon.intake import Intake
-    from daemon.live_status import LiveStatus
+    from daemon.asking.live_status import LiveStatus
+    from daemon.intake.intake import Intake
     from daemon.metrics.listener import Listener
     from daemon.metrics.live import Live
     from daemon.metrics.recorder import Recorder
-    from daemon.pipeline import Pipeline
+    from daemon.pipeline.pipeline import Pipeline
     from daemon.rulebook import Rulebook
 
 

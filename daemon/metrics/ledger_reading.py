@@ -8,10 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.answers import read_ledger
+from daemon.asking.answers import read_ledger
+from daemon.asking.promptly import WITHIN, Promptly
 from daemon.errors import DarkroomError
 from daemon.model import Config, State
-from daemon.promptly import WITHIN, Promptly
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from daemon.metrics.ledger_reading import LedgerReader, Reading
 from daemon.model import State
 
 if TYPE_CHECKING:
-    from daemon.intake import Intake
-    from daemon.live_status import LiveStatus
+    from daemon.asking.live_status import LiveStatus
+    from daemon.intake.intake import Intake
     from daemon.metrics.recorder import Recorder
-    from daemon.pipeline import Pipeline
+    from daemon.pipeline.pipeline import Pipeline
     from daemon.rulebook import Rulebook
 
 Rows = Iterable[tuple[Sequence[str], float]]

@@ -11,8 +11,8 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from daemon.ledger import Move
-from daemon.meters import Stage
 from daemon.model import Job, State
+from daemon.pipeline.meters import Stage
 
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 """Two to a decade: a small picture is decoded in a millisecond, a task may take hours."""

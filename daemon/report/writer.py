@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from daemon.outputs import write_together
+from daemon.publishing.outputs import write_together
 from daemon.report.as_csv import csv_pieces
 from daemon.report.as_html import html_pieces
 from daemon.report.as_json import json_pieces

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from daemon.outputs import sync_file, sync_folders
+from daemon.publishing.outputs import sync_file, sync_folders
 
 FORMAT = "1"
 

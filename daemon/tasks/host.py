@@ -7,23 +7,23 @@ import os
 import threading
 from collections.abc import Callable
 
-from daemon.claiming import Claiming
-from daemon.endings import Endings
 from daemon.errors import BlockedError, DarkroomError
 from daemon.graphs import recipe_key
 from daemon.ledger import Ledger, Move
-from daemon.meters import NO_METERS, Meters
+from daemon.life.threads import Threads
 from daemon.model import Job, Rule, State
-from daemon.placement import Encoded
+from daemon.pipeline.claiming import Claiming
+from daemon.pipeline.endings import Endings
+from daemon.pipeline.meters import NO_METERS, Meters
+from daemon.pipeline.verdict import Blockades
+from daemon.pipeline.work import Recipe, Work
+from daemon.publishing.placement import Encoded
 from daemon.rulebook import Rulebook
 from daemon.tasks import previews
 from daemon.tasks.attempt import Why
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.slot import Slot
 from daemon.tasks.view import TaskView
-from daemon.threads import Threads
-from daemon.verdict import Blockades
-from daemon.work import Recipe, Work
 from kernels.chain import canonical
 
 WAIT = 0.5

@@ -11,13 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from daemon.codec import Decoded, Pixels, check_size, decode, probe
-from daemon.conditions import unfit_color, unfit_size
 from daemon.errors import DarkroomError, TooManyPixels, TransientError
 from daemon.model import Conditions, Member
-from daemon.source import read_source
-from daemon.stages import Unwanted, refuse_repeat
+from daemon.pipeline.conditions import unfit_color, unfit_size
+from daemon.pipeline.source import read_source
+from daemon.pipeline.stages import Unwanted, refuse_repeat
+from daemon.pipeline.work import Work
 from daemon.tasks.folder import TaskFolder
-from daemon.work import Work
 from kernels.chain import Step
 from kernels.spec import operators
 

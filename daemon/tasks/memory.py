@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from daemon.allocator import idle
+from daemon.life.allocator import idle
 from daemon.tasks import control_group
 
 SHARE = 0.75

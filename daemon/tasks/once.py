@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from daemon.codec import Decoded, encode, format_of, refuse_unfit
-from daemon.display import Bar, make_bar
 from daemon.errors import ConfigError, DarkroomError, OutputRefused
+from daemon.journal.display import Bar, make_bar
 from daemon.model import Conditions, EncodeOptions, RuntimeOptions, TaskOptions
 from daemon.oneshot import is_folder, refuse_collisions
-from daemon.outputs import write_whole
+from daemon.publishing.outputs import write_whole
 from daemon.tasks import results
 from daemon.tasks.attempt import Attempt, OutOfMemory
 from daemon.tasks.folder import TaskFolder

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from daemon.codec import Format, Metadata, encode
 from daemon.errors import DarkroomError, writing_failed
+from daemon.intake.scan import fingerprint_of
 from daemon.ledger import Ledger
 from daemon.model import EncodeOptions
-from daemon.outputs import discard, write_temporary
-from daemon.scan import fingerprint_of
-from daemon.stages import target_of
+from daemon.pipeline.stages import target_of
+from daemon.pipeline.work import Work
+from daemon.publishing.outputs import discard, write_temporary
+from daemon.publishing.tidying import remove_ours
 from daemon.tasks.folder import Pixels, TaskFolder
-from daemon.tidying import remove_ours
-from daemon.work import Work
 
 SUFFIX = ".preview.jpg"
 _OPTIONS = EncodeOptions(jpeg_quality=85)

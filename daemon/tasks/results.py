@@ -9,12 +9,12 @@ from typing import Any
 
 from daemon.codec import Format, Metadata, encode, format_of, refuse_unfit
 from daemon.model import EncodeOptions
-from daemon.placement import refuse_long
-from daemon.stages import target_of
+from daemon.pipeline.stages import target_of
+from daemon.pipeline.work import Work
+from daemon.publishing.placement import refuse_long
 from daemon.tasks import trace
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.messages import Finished
-from daemon.work import Work
 from kernels.chain import Chain, describe
 from kernels.spec import Task
 

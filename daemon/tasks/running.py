@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from daemon.allocator import give_pages_back
+from daemon.life.allocator import give_pages_back
 from daemon.tasks import checkpoint
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.history import History

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from daemon.folders import make_folder
-from daemon.meters import Stage
+from daemon.life.threads import beat
+from daemon.pipeline.meters import Stage
 from daemon.tasks.process import WorkerProcess
 from daemon.tasks.trying import Try
-from daemon.threads import beat
 
 if TYPE_CHECKING:
     from daemon.tasks.host import TaskHost

@@ -10,11 +10,13 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from daemon import stages
 from daemon.errors import DarkroomError, PermanentError, SourceChanged, SourceGone
 from daemon.ledger import Move
+from daemon.life.threads import beat
 from daemon.model import Member, State
-from daemon.placement import Encoded
+from daemon.pipeline import stages
+from daemon.pipeline.work import Work
+from daemon.publishing.placement import Encoded
 from daemon.tasks import previews, results
 from daemon.tasks.attempt import Attempt, Interrupted, OutOfMemory, TaskFailed, Why, WorkerKilled
 from daemon.tasks.folder import Card, TaskFolder
@@ -22,8 +24,6 @@ from daemon.tasks.inputs import Inputs, prepare
 from daemon.tasks.messages import Finished, Previewed, Ready, Report, Run, Stepped
 from daemon.tasks.process import WorkerProcess
 from daemon.tasks.view import TaskView
-from daemon.threads import beat
-from daemon.work import Work
 from kernels.chain import canonical, task_of
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from typing import BinaryIO
 
 import torch
 
-from daemon.allocator import give_pages_back, keep_pages
 from daemon.errors import BlockedError
+from daemon.life.allocator import give_pages_back, keep_pages
 from daemon.shown import say
 from daemon.tasks.messages import Alive, Failed, ProtocolError, Ready, Report, Run, Stop, line_of, order_of
 from daemon.tasks.running import Running

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.errors import DarkroomError, writing_failed
-from daemon.outputs import write_whole
+from daemon.publishing.outputs import write_whole
 from daemon.unit.values import MADE_FROM
 
 _STAMP = re.compile(MADE_FROM + r"(?P<config>.+)\n# .*\n# Checksum: (?P<sum>[0-9a-f]{64})\n\n")

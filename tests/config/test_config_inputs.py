@@ -11,8 +11,8 @@ import pytest
 
 from daemon.config import load_config
 from daemon.errors import ConfigError
+from daemon.groups.patterns import Pattern
 from daemon.model import Rule
-from daemon.patterns import Pattern
 from tests import pairs
 
 NEAR_AND_FAR = 'near: "{key}.near.*"\n      far: "{key}.far.*"'

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import OutputRefused
-from daemon.template import Template
+from daemon.publishing.template import Template
 from daemon.unfit import UnfitError
 
 BASE = Path("/base")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon import scan
 from daemon.config import check_config
-from daemon.globs import Paths, common, matching
-from daemon.match import ignored, matches
+from daemon.config.globs import Paths, common, matching
+from daemon.intake import scan
+from daemon.intake.match import ignored, matches
 from tests.box import REPOSITORY, Box
 
 LINE = re.compile(r"[^\n]+:\d+:\d+: (yaml|file|[^\s:]+): (warning: )?[^\n;]+; [^\n]+")

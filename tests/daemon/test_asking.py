@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import asking
+from daemon.changing import retrying as asking
 from daemon.config import load_config
 from daemon.ledger import Arrival, IllegalMoveError, Intent, Ledger, Move
 from daemon.model import Fingerprint, Job, State

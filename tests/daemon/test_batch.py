@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from daemon.batch import Batcher
+from daemon.pipeline.batch import Batcher
 
 
 def test_shapes_never_mix() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 
-from daemon.budget import ByteBudget
+from daemon.pipeline.budget import ByteBudget
 
 
 def test_charges_up_to_the_limit() -> None:

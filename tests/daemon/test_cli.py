@@ -10,9 +10,9 @@ from contextlib import closing
 
 import pytest
 
+from daemon.intake.scan import fingerprint_of
 from daemon.ledger import Arrival, Ledger
-from daemon.scan import fingerprint_of
-from tests.box import ENVIRONMENT, MOSAIC, Box, Pixels, encoded, read, wait_until
+from tests.box import ENVIRONMENT, MOSAIC, Box, Pixels, encoded, read, slow_encoding, wait_until
 
 
 def refused(box: Box, *words: str, status: int = 1, lines: int = 1) -> str:
@@ -414,30 +414,16 @@ def test_cancel(worked: Box) -> None:
     worked.darkroom("retry", "2")
 
 
-SLOW = """
-import time
-import daemon.stages as stages
-real = stages.encode_result
-def slow(*given):
-    time.sleep(0.1)
-    return real(*given)
-stages.encode_result = slow
-from daemon.cli import main
-main(["run", "--once"])
-"""
-
-
 def test_words_about_a_running_job_leave_the_daemon_alone(box: Box, small: Pixels) -> None:
     """A picture on its way can be neither cancelled nor begun a second time, and the daemon works on."""
     for number in range(20):
         box.drop(f"in/{number}.png", small)
-    (box.folder / "slow.py").write_text(SLOW)
-    child = subprocess.Popen([box.command()[0], "slow.py"], cwd=box.folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    daemon = box.start("--once", ready=False, before=slow_encoding(0.1))
     wait_until(lambda: (box.folder / "var/ledger.db").exists() and box.jobs("--state", "running"))
     running = str(box.jobs("--state", "running")[0]["id"])
     for command in ("cancel", "retry"):
         assert f"job {running} " in refused(box, command, running)
-    assert child.wait(60) == 0
+    assert daemon.process.wait(60) == 0
     assert {job["state"] for job in box.jobs()} == {"done"} and len(box.files()) == 20
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.conditions import unfit_color, unfit_size
 from daemon.model import Conditions
+from daemon.pipeline.conditions import unfit_color, unfit_size
 from tests.box import Pixels
 
 

@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_made(box: Box) -> None:
 
 
 def test_network_shares_are_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.scan.file_system_of", lambda folder: "nfs4")
+    monkeypatch.setattr("daemon.intake.scan.file_system_of", lambda folder: "nfs4")
     monkeypatch.setattr(folders, "file_system_of", lambda folder: "nfs4")
     (box.folder / "in").mkdir()
     told = {Path(found.name).name: found for found in folders.examine(load_config(box.folder / "config.yaml"))}
@@ -211,7 +211,7 @@ def test_network_shares_are_told(box: Box, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_events_that_do_not_come(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "EVENT_WITHIN", 0.01)
-    monkeypatch.setattr("daemon.hints.Hints.folder", lambda *given, **named: None)
+    monkeypatch.setattr("daemon.intake.hints.Hints.folder", lambda *given, **named: None)
     (box.folder / "in").mkdir()
     told = next(folders.examine(load_config(box.folder / "config.yaml")))
     assert told.state is State.FAULT and "no event came" in told.detail and "rescan" in told.remedy

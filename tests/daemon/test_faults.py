@@ -35,7 +35,7 @@ def instead(*given, **named):
     return real(*given, **named)
 place.{function} = instead
 import daemon.assembly
-daemon.patience.GIVE_UP = daemon.assembly.GIVE_UP = 1.0
+daemon.life.patience.GIVE_UP = daemon.assembly.GIVE_UP = 1.0
 from daemon.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -240,7 +240,7 @@ def test_source_deleted_before_it_is_read(box: Box, small: Pixels) -> None:
     box.drop("in/a.png", small)
     name = os.fsdecode(b"\xff.png")  # its name goes into the reason
     (box.folder / "in" / name).write_bytes(encoded(small, ".png"))
-    run(box, driver(box, "stages", "read_source", "import os", "os.unlink(given[0])"), "run", "--once")
+    run(box, driver(box, "pipeline.stages", "read_source", "import os", "os.unlink(given[0])"), "run", "--once")
     assert [(job["state"], "gone" in job["reason"]) for job in box.jobs()] == [("skipped", True)] * 2
     assert box.files() == []
 
@@ -249,7 +249,7 @@ def test_source_replaced_while_its_job_waits(box: Box, small: Pixels) -> None:
     body = "import os, shutil", "if calls == 1: shutil.copy('new.bmp', 'tmp'); os.replace('tmp', given[0])"
     box.drop("new.bmp", small[::-1].copy())
     box.drop("in/a.bmp", small)
-    with started(box, driver(box, "stages", "read_source", *body)) as daemon:
+    with started(box, driver(box, "pipeline.stages", "read_source", *body)) as daemon:
         wait_until(lambda: [job["state"] for job in box.jobs()] == ["done", "skipped"])
         assert "newer" in box.jobs()[1]["reason"]
         assert daemon.stop() == 0
@@ -301,7 +301,7 @@ READ_ERROR = "from daemon.errors import reading_failed"
 def test_read_error_that_passes(box: Box, small: Pixels) -> None:
     box.drop("in/a.png", small)
     body = READ_ERROR, "if calls == 1: raise reading_failed(given[0], OSError(5, 'Input/output error'))"
-    done = run(box, driver(box, "stages", "read_source", *body), "run", "--once")
+    done = run(box, driver(box, "pipeline.stages", "read_source", *body), "run", "--once")
     (job,) = box.jobs()
     assert (job["state"], job["attempts"]) == ("done", 1) and box.files() == ["a.png"]
     assert "try 1 of 4 failed, again in 1 s" in done.stdout
@@ -312,7 +312,7 @@ def test_retries_come_to_an_end(box: Box, small: Pixels) -> None:
     box.rules("retries: 1")
     box.drop("in/a.png", small)
     body = READ_ERROR, "raise reading_failed(given[0], OSError(5, 'Input/output error'))"
-    run(box, driver(box, "stages", "read_source", *body), "run", "--once", check=1)
+    run(box, driver(box, "pipeline.stages", "read_source", *body), "run", "--once", check=1)
     (job,) = box.jobs()
     assert (job["state"], job["attempts"]) == ("failed", 1) and "Input/output error" in job["reason"]
     assert box.files() == ["a.png.error.txt"]
@@ -418,7 +418,7 @@ def test_sigterm_in_a_backlog_ends_soon_and_nothing_is_lost(box: Box, photograph
 
 def test_stop_does_not_wait_for_a_slow_picture(box: Box, small: Pixels) -> None:
     box.drop("in/a.png", small)
-    with started(box, driver(box, "stages", "encode_result", "import time", "time.sleep(20)")) as daemon:
+    with started(box, driver(box, "pipeline.stages", "encode_result", "import time", "time.sleep(20)")) as daemon:
         wait_until(lambda: box.jobs("--state", "running"))
         begun = time.monotonic()
         assert daemon.stop(signal.SIGTERM) == 0
@@ -452,10 +452,11 @@ def test_once_does_not_end_between_claiming_and_counting(box: Box, small: Pixels
 
 COMES_AND_GOES = """
 import sys, threading, time
-from daemon import stages, verdict
+from daemon.pipeline import stages
+from daemon.pipeline import verdict
 from daemon.errors import reading_failed
 from daemon.ledger import Ledger
-from daemon.pipeline import Pipeline
+from daemon.pipeline.pipeline import Pipeline
 counts, claim, read_source, tries = Ledger.counts, Pipeline._claim, stages.read_source, []
 looking, running, seen = threading.Event(), threading.Event(), threading.Event()
 def slow_counts(ledger):  # every look sees the job running, and is over when the job waits again

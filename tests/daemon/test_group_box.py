@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from daemon.asking.why import why
 from daemon.errors import OutputRefused
-from daemon.grouping import look_again
+from daemon.groups.grouping import look_again
+from daemon.intake.scan import fingerprint_of
 from daemon.ledger import Ledger, Move
 from daemon.model import Config, Input, Job, OnConflict, Rule, SourceAction, SourcePolicy, State
-from daemon.naming import fields_of
-from daemon.placement import Encoded, Part, Placement
+from daemon.publishing.naming import fields_of
+from daemon.publishing.placement import Encoded, Part, Placement
+from daemon.publishing.sources import Sources
+from daemon.publishing.template import Template
 from daemon.rulebook import Rulebook
-from daemon.scan import fingerprint_of
-from daemon.sources import Sources
-from daemon.template import Template
-from daemon.why import why
 from kernels.chain import parse_chain
 from tests import pairs
 from tests.box import Box, Pixels, wait_until

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from daemon import intake as place
 from daemon.errors import BlockedError
-from daemon.intake import Intake
+from daemon.groups.patterns import Pattern
+from daemon.intake import intake as place
+from daemon.intake.intake import Intake
+from daemon.intake.scan import fingerprint_of
 from daemon.ledger import Ledger, Move
 from daemon.model import Config, Input, Job, Rule, State
-from daemon.patterns import Pattern
+from daemon.publishing.template import Template
 from daemon.rulebook import Rulebook
-from daemon.scan import fingerprint_of
-from daemon.template import Template
 from kernels.chain import parse_chain
 from tests import pairs
 from tests.box import wait_until

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.groups import compose, places_of
-from daemon.listing import Listing
-from daemon.match import ignored
+from daemon.groups.groups import compose, places_of
+from daemon.groups.listing import Listing
+from daemon.groups.patterns import Pattern, Place, check_fixed
+from daemon.intake.match import ignored
 from daemon.model import Fingerprint, Input, Member
-from daemon.patterns import Pattern, Place, check_fixed
 from daemon.unfit import UnfitError
 from tests.pairs import FAR, NEAR
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from daemon import intake as place
 from daemon.errors import BlockedError
-from daemon.intake import Intake
+from daemon.intake import intake as place
+from daemon.intake.intake import Intake
 from daemon.ledger import Ledger
 from daemon.model import Config, Rule, State
+from daemon.publishing.template import Template
 from daemon.rulebook import Rulebook
-from daemon.template import Template
 from kernels.chain import parse_chain
 from tests.box import wait_until
 

@@ -116,14 +116,14 @@ sys.exit(main(["run", "--once"]))
 """
 
 POINTS = [
-    ("stages", "write_temporary"),
-    ("publish", "sync_file"),
-    ("publish", "Ledger.intend"),
-    ("publish", "put_in_place"),
-    ("publish", "sync_folders"),
-    ("publish", "Ledger.complete"),
-    ("publish", "Sources.dispose"),
-    ("sources", "Path.unlink"),
+    ("pipeline.stages", "write_temporary"),
+    ("publishing.publish", "sync_file"),
+    ("publishing.publish", "Ledger.intend"),
+    ("publishing.publish", "put_in_place"),
+    ("publishing.publish", "sync_folders"),
+    ("publishing.publish", "Ledger.complete"),
+    ("publishing.publish", "Sources.dispose"),
+    ("publishing.sources", "Path.unlink"),
 ]
 
 
@@ -158,7 +158,7 @@ def test_an_output_folder_that_is_gone_after_the_kill(box: Box, small: Pixels) -
     """A rename is believed only when the file is seen: the disk may not be mounted again yet."""
     box.rules("source: delete")
     box.drop("in/cat.png", small)
-    script = CRASH.format(module="publish", function="put_in_place", call=1, before=True)
+    script = CRASH.format(module="publishing.publish", function="put_in_place", call=1, before=True)
     subprocess.run([sys.executable, "-c", script], cwd=box.folder, env=ENVIRONMENT, capture_output=True, check=False)
     (box.folder / "out").rename(box.folder / "away")
     box.once()
@@ -167,7 +167,7 @@ def test_an_output_folder_that_is_gone_after_the_kill(box: Box, small: Pixels) -
 
 def test_a_file_that_was_away_for_a_moment(box: Box, small: Pixels) -> None:
     box.drop("in/cat.png", small)
-    script = CRASH.format(module="stages", function="read_source", call=1, before=True)
+    script = CRASH.format(module="pipeline.stages", function="read_source", call=1, before=True)
     subprocess.run([sys.executable, "-c", script], cwd=box.folder, env=ENVIRONMENT, capture_output=True, check=False)
     (box.folder / "in").rename(box.folder / "away")
     box.once()

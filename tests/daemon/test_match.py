@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from daemon.match import ignored, matches
+from daemon.intake.match import ignored, matches
 from daemon.model import DEFAULT_MATCH
 
 

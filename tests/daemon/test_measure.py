@@ -34,7 +34,7 @@ rules:
     report: report
 """
 ROWS = 9  # three inputs at three scales
-PROMPTLY = "import daemon.reporter as place; place.PAUSE, place.SHARE = 0.1, 1.0"
+PROMPTLY = "import daemon.report.reporter as place; place.PAUSE, place.SHARE = 0.1, 1.0"
 """For a daemon whose reports are up to date at once; by default they take a twentieth of the time, seconds apart."""
 
 
@@ -196,7 +196,7 @@ def test_a_job_finished_after_a_kill_has_its_numbers_and_its_device(box: Box, sm
     box.rules(steps=COMPARED)
     box.drop("in/cat.png", small)
     script = (
-        "import os, sys; import daemon.publish as place; real = place.Ledger.intend\n"
+        "import os, sys; import daemon.publishing.publish as place; real = place.Ledger.intend\n"
         "def crash(self, *given): real(self, *given); os._exit(9)\n"
         "place.Ledger.intend = crash\n"
         "from daemon.cli import main; sys.exit(main(['run', '--once']))"
@@ -369,7 +369,7 @@ def test_sources_go_only_when_their_numbers_are_safe(study: Box, photograph: Pix
     for index, crop in enumerate(crops(photograph, 4)):
         study.drop(f"in/{index}.png", crop)
     script = (
-        "import os, sys; import daemon.publish as place; real = place.Ledger.advance\n"
+        "import os, sys; import daemon.publishing.publish as place; real = place.Ledger.advance\n"
         "def crash(self, moves, **how):\n"
         "    real(self, moves, **how)\n"
         "    if any(move.measured for move in moves):\n"

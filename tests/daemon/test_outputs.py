@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from daemon import outputs
 from daemon.errors import BlockedError, DarkroomError, OutputRefused
-from daemon.lock import DaemonLock, alive
-from daemon.match import ignored
+from daemon.intake.match import ignored
+from daemon.intake.scan import fingerprint_of
+from daemon.life.lock import DaemonLock, alive
 from daemon.model import Fingerprint, Job, State
-from daemon.naming import fields_of
-from daemon.outputs import (
+from daemon.publishing import outputs
+from daemon.publishing.naming import fields_of
+from daemon.publishing.outputs import (
     check_writable,
     leftovers,
     put_in_place,
@@ -26,7 +27,6 @@ from daemon.outputs import (
     write_temporary,
     write_whole,
 )
-from daemon.scan import fingerprint_of
 from tests.box import ENVIRONMENT, Box, Pixels, encoded
 
 
@@ -230,7 +230,7 @@ def test_name_with_no_room_for_a_receipt(box: Box, small: Pixels) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from daemon.lock import DaemonLock
+from daemon.life.lock import DaemonLock
 lock = DaemonLock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon import scan as place
-from daemon.scan import CHUNK, being_written, events_arrive, file_system_of, look, scan
+from daemon.intake import scan as place
+from daemon.intake.scan import CHUNK, being_written, events_arrive, file_system_of, look, scan
 
 
 def found(root: Path, *, recursive: bool = True) -> tuple[list[str], list[str]]:

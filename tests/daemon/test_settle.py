@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from daemon.intake.settle import CLOSED_QUIET, Settler, Sighting
 from daemon.model import Fingerprint
-from daemon.settle import CLOSED_QUIET, Settler, Sighting
 
 QUIET = 0.5
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from daemon import tally
+from daemon.journal import tally
+from daemon.journal.tally import TOLD_ALONE, Tally
 from daemon.ledger import Move
 from daemon.model import Fingerprint, Job, State
-from daemon.tally import TOLD_ALONE, Tally
 
 
 class Time:

@@ -21,7 +21,7 @@ from daemon.errors import (
 )
 from daemon.ledger import NEXT
 from daemon.model import Fingerprint, Job, State
-from daemon.verdict import LOOK_AGAIN, MAX_BACKOFF, MAX_PAUSE, Blockades, verdict
+from daemon.pipeline.verdict import LOOK_AGAIN, MAX_BACKOFF, MAX_PAUSE, Blockades, verdict
 
 JOB = Job(7, "r", "/in", "a.png", Fingerprint(1, 2, 3), State.RUNNING, "taken")
 NOW = 1000.0

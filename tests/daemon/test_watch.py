@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import Inotify
 
-from daemon import hints
-from daemon.hints import Hints
-from daemon.watch import Watcher
+from daemon.intake import hints
+from daemon.intake.hints import Hints
+from daemon.intake.watch import Watcher
 from tests.box import ENVIRONMENT, wait_until
 
 
@@ -184,8 +184,8 @@ def test_watch_limit_degrades_to_scanning_and_heals(tmp_path: Path, monkeypatch:
 LIMITED = """
 import os, sys
 from pathlib import Path
-from daemon.hints import Hints
-from daemon.watch import Watcher
+from daemon.intake.hints import Hints
+from daemon.intake.watch import Watcher
 Path("/proc/sys/user/max_inotify_watches").write_text("2")
 said = []
 watcher = Watcher([(sys.argv[1], True)], Hints(lambda: None), said.append)

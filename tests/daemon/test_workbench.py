@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from daemon import workbench
-from daemon.batch import Batcher
-from daemon.budget import ByteBudget
-from daemon.workbench import Verb, Workbench
+from daemon.pipeline import workbench
+from daemon.pipeline.batch import Batcher
+from daemon.pipeline.budget import ByteBudget
+from daemon.pipeline.workbench import Verb, Workbench
 
 
 @pytest.fixture(autouse=True)

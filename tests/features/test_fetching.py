@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon import fetching
 from daemon.errors import DarkroomError
-from daemon.weights import WeightsError
+from daemon.weights import fetching
+from daemon.weights.weights import WeightsError
 from tests.features.conftest import Server
 from tests.features.nets import LEVELS, net, pth, torchvision_names
 from tests.features.test_weights import darkroom

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from daemon import fetching
 from daemon.config import load_config
 from daemon.doctor import weights as doctor
-from daemon.weights import WeightsError, add, listed, verify
+from daemon.weights import fetching
+from daemon.weights.weights import WeightsError, add, listed, verify
 from kernels.features import WeightsMissing, choose, judge_of, known, store
 from kernels.features.convention import Convention
 from kernels.features.kinds import KINDS
@@ -83,7 +83,9 @@ def test_an_error_is_one_line(weights: Path, tmp_path: Path) -> None:
 
 def test_listing_loads_neither_torch_nor_numpy(weights: Path, tmp_path: Path) -> None:
     add(nets.mat(tmp_path / "v.mat", net()))
-    script = "import sys; from daemon.weights import listed; listed(); print({'torch', 'numpy'} & {*sys.modules})"
+    script = (
+        "import sys; from daemon.weights.weights import listed; listed(); print({'torch', 'numpy'} & {*sys.modules})"
+    )
     environment = ENVIRONMENT | {"DARKROOM_WEIGHTS": str(weights)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -40,9 +40,9 @@ ROOMS = {
     "cv2": {"daemon/codec/"},
     "simplejpeg": {"daemon/codec/"},
     "PIL": {"daemon/codec/"},
-    "watchdog": {"daemon/watch.py"},
+    "watchdog": {"daemon/intake/watch.py"},
     "prometheus_client": {"daemon/metrics/"},
-    "rich": {"daemon/display.py"},
+    "rich": {"daemon/journal/display.py"},
     "jinja2": {"daemon/report/"},
     "argparse": {"daemon/cli/"},
     "shtab": {"daemon/cli/"},
@@ -83,7 +83,14 @@ def test_a_file_knows_only_what_its_room_may(path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("daemon.service", "daemon.cli", "daemon.config", "daemon.why", "daemon.weights", "daemon.fetching"),
+        *(
+            "daemon.service",
+            "daemon.cli",
+            "daemon.config",
+            "daemon.asking.why",
+            "daemon.weights.weights",
+            "daemon.weights.fetching",
+        ),
         *("daemon.config.schema", "daemon.cli.completion"),
         *("kernels.mosaic", "kernels.features.store", "kernels.features.formats"),
     ],
@@ -143,7 +150,7 @@ PRINTING = {"daemon/shown.py", "daemon/cli/words.py", "daemon/cli/describing.py"
 
 def test_what_people_read_is_printed_in_one_place() -> None:
     """`daemon.shown.say` has names as escapes; a bare print would have them act on a terminal."""
-    counts_megabytes = "daemon/fetching.py"
+    counts_megabytes = "daemon/weights/fetching.py"
     for path in SOURCES:
         name = str(path.relative_to(REPOSITORY))
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from daemon.meters import Stage
 from daemon.model import State
+from daemon.pipeline.meters import Stage
 from tests.box import REPOSITORY, Box, Pixels, wait_until
 from tests.metrics.scrape import Scrape, free_port, of_port
 

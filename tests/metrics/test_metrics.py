@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from daemon.changes import held_back
 from daemon.config import load_config
-from daemon.meters import Stage
+from daemon.editing.changes import held_back
 from daemon.metrics.listener import Listener
 from daemon.model import MetricsOptions
+from daemon.pipeline.meters import Stage
 from daemon.version import darkroom_version
 from tests.box import Box, Pixels, wait_until
 from tests.config.test_config_faults import faults

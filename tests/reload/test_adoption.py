@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon.adoption import Adoption, adopt_in_ledger
-from daemon.changes import changes
-from daemon.claiming import Claiming
 from daemon.config import load_config
-from daemon.identity import known_as
+from daemon.editing.adoption import Adoption, adopt_in_ledger
+from daemon.editing.changes import changes
+from daemon.editing.identity import known_as
 from daemon.ledger import Arrival, Ledger, Move
 from daemon.model import Config, Fingerprint, Rule, State
+from daemon.pipeline.claiming import Claiming
+from daemon.pipeline.verdict import Blockades
+from daemon.pipeline.work import Recipe, Work
 from daemon.rulebook import Rulebook
-from daemon.verdict import Blockades
-from daemon.work import Recipe, Work
 from tests.box import COMPARED, MOSAIC, Box, Pixels, wait_until
 from tests.reload.test_reload import configure, rule, said, until
 
@@ -206,7 +206,7 @@ graphs.Graphs.look_for_new = look
 """
 WAITS = """
 import os, time
-from daemon import adoption
+from daemon.editing import adoption
 real = adoption.adopt_in_ledger
 def slow(*given):
     while os.path.exists("hold"):

@@ -15,7 +15,7 @@ import pytest
 
 from daemon.control.asker import ask
 from daemon.control.wire import SOCKET
-from tests.box import Box, Pixels, wait_until
+from tests.box import Box, Pixels, slow_encoding, wait_until
 from tests.metrics.scrape import free_port, of_port
 from tests.reload.test_reload import configure, rule
 
@@ -76,10 +76,7 @@ def test_beside_a_run_that_reads_its_rules_once(box: Box, small: Pixels, command
     configure(box, rule())
     for number in range(200):
         box.drop(f"in/{number}.png", small)
-    slow = (
-        "import daemon.stages as s, time; f = s.encode_result; s.encode_result = lambda w: (time.sleep(0.05), f(w))[1]"
-    )
-    daemon = box.start("--once", before=slow)
+    daemon = box.start("--once", before=slow_encoding(0.05))
     wait_until(lambda: box.jobs("--state", "done"))
     words = ["--rule", "mosaic"] if command == "redo" else []
     said = box.darkroom(command, *words, timeout=8).stdout

@@ -10,20 +10,12 @@ from contextlib import closing
 import cv2
 import numpy as np
 
-from tests.box import COMPARED, MOSAIC, Box, Daemon, Pixels, wait_until
+from tests.box import COMPARED, MOSAIC, Box, Daemon, Pixels, slow_encoding, wait_until
 from tests.reload.test_reload import configure, rule
 
 PICTURES = 1500
 EDITS, FAULTS = 100, 30
-SLOW = """
-import time
-import daemon.stages as stages
-real = stages.encode_result
-def slow(*given):
-    time.sleep(0.03)
-    return real(*given)
-stages.encode_result = slow
-"""
+SLOW = slow_encoding(0.03)
 """Half a minute of work with two threads."""
 MISSPELT = f"version: 1\nrules:\n{rule().replace('steps', 'stepps')}"
 WRONG = ("version: 1\nrules: [{", "version: 2\nrules: []\n", MISSPELT, "")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from daemon.config import load_config
-from daemon.edits import QUIET, Edits
-from daemon.journal import Level
+from daemon.editing.edits import QUIET, Edits
+from daemon.journal.journal import Level
 from daemon.model import Config
 from daemon.rulebook import Rulebook
 from tests.reload.test_reload import rule

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.config import load_config
-from daemon.intake import Intake
+from daemon.intake.intake import Intake
 from daemon.ledger import Ledger
 from daemon.model import Config, State
 from daemon.rulebook import INPUTS_CHANGED, Rulebook

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.box import COMPARED, MOSAIC, Box, Pixels, wait_until
+from tests.box import COMPARED, MOSAIC, Box, Pixels, slow_encoding, wait_until
 from tests.reload.test_reload import configure, rule
 
 
@@ -78,7 +78,7 @@ def test_retry_of_a_job_that_its_rule_takes_no_more(done: Box) -> None:
     assert done.darkroom("retry", "--all-failed").stdout.startswith("0 jobs waiting")
 
 
-HANGS = "import daemon.stages as s, time; s.encode_result = lambda work: time.sleep(600)"
+HANGS = slow_encoding(600)
 
 
 @pytest.mark.parametrize("interruption", ["a kill", "a touch"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.box import COMPARED, HEARING, MOSAIC, Box, Daemon, Pixels, wait_until
+from tests.box import COMPARED, HEARING, MOSAIC, Box, Daemon, Pixels, slow_encoding, wait_until
 
 
 def rule(name: str = "mosaic", watch: str = "in", steps: str = MOSAIC, *more: str) -> str:
@@ -228,10 +228,9 @@ def test_jobs_that_wait_are_done_by_the_rule_as_it_is_then(box: Box, small: Pixe
 
 
 def test_trouble_met_after_a_rename_is_the_renamed_rules(box: Box, small: Pixels) -> None:
-    slow = "import daemon.stages as s, time; f = s.encode_result; s.encode_result = lambda w: (time.sleep(3), f(w))[1]"
     box.drop("out", b"a file where the folder should be")
     configure(box, rule())
-    daemon = box.start(before=slow)
+    daemon = box.start(before=slow_encoding(3))
     told = len(daemon.lines)
     box.drop("in/1.png", small)
     until(box, "1.png", "running")

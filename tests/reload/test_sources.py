@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.box import MOSAIC, Box, Pixels, wait_until
+from tests.box import MOSAIC, Box, Pixels, slow_encoding, wait_until
 from tests.reload.test_reload import configure, rule, until
 
 DELETES, KEEPS = "source: delete", "source: keep"
@@ -29,9 +29,8 @@ def test_a_rule_of_a_former_name_deletes_nothing_of_old(box: Box, small: Pixels)
 
 
 def test_a_rule_that_keeps_by_now_deletes_nothing(box: Box, small: Pixels) -> None:
-    slow = "import daemon.stages as s, time; f = s.encode_result; s.encode_result = lambda w: (time.sleep(3), f(w))[1]"
     configure(box, rule("a", "in", MOSAIC, DELETES))
-    daemon = box.start(before=slow)
+    daemon = box.start(before=slow_encoding(3))
     source = box.drop("in/1.png", small)
     wait_until(lambda: box.states() == {"1.png": "running"})
     configure(box, rule("a", "in", MOSAIC, KEEPS))

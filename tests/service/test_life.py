@@ -38,8 +38,8 @@ from pathlib import Path
 if "run" in sys.orig_argv:
     import time
 
-    from daemon import pipeline
-    from daemon.publish import Publisher
+    from daemon.pipeline import pipeline
+    from daemon.publishing.publish import Publisher
 
     publish, pipeline.PUBLISH_WITHIN = Publisher.publish, 2.0
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.lifesigns import LifeSigns
-from daemon.notify import Notifier
-from daemon.threads import Threads, beat
+from daemon.life.lifesigns import LifeSigns
+from daemon.life.notify import Notifier
+from daemon.life.threads import Threads, beat
 from tests.box import Box, Pixels, wait_until
 
 

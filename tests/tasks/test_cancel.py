@@ -152,7 +152,7 @@ def test_jobs_that_do_not_run_a_task(taskbox: TaskBox, tiny: Pixels) -> None:
 def test_a_picture_on_its_way_is_not_stopped(box: Box, tiny: Pixels) -> None:
     """It would come out all the same, or twice: told in one line, and the job goes on."""
     box.drop("in/cat.png", tiny)
-    with started(box, driver(box, "stages", "read_source", "import time", "time.sleep(60)")):
+    with started(box, driver(box, "pipeline.stages", "read_source", "import time", "time.sleep(60)")):
         wait_until(lambda: box.states() == {"cat.png": "running"}, 60, "the picture to be taken")
         told = box.darkroom("cancel", "1", check=1).stderr
         assert told.startswith("darkroom: ") and told.count("\n") == 1 and "running" in told, told

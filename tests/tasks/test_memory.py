@@ -83,7 +83,7 @@ def test_the_least_of_all_is_what_a_task_may_plan_with(groups: Path) -> None:
 
 BOUNDED = """
 import resource, torch
-from daemon.allocator import keep_pages
+from daemon.life.allocator import keep_pages
 from daemon.tasks import memory
 keep_pages()
 memory.SHARE = 1e9  # whatever the machine has free

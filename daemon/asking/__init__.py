@@ -1,0 +1,1 @@
+"""What users ask about the work, answered by a live daemon or from its ledger."""

@@ -1,0 +1,1 @@
+"""The networks that style transfer looks through: listed, added, fetched, verified."""
