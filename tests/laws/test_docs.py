@@ -101,3 +101,10 @@ def test_steps_of_commands_are_parsed() -> None:
     assert found
     for steps in found:
         parse_chain(yaml.safe_load(steps))
+
+
+def test_every_room_is_in_the_architecture() -> None:
+    text = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE))
+    floors = {"kernels", "export", "daemon"}
+    assert listed - floors == {path.parent.name for path in (REPOSITORY / "daemon").glob("*/__init__.py")}
