@@ -55,4 +55,5 @@ def furnish(box: Box) -> None:
     """Give a box the task, in a copy of the kernels that its commands find first, and a rule that has it."""
     shutil.copytree(REPOSITORY / "kernels", box.folder / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
     (box.folder / "kernels/pair.py").write_text(PAIR)
+    box.environment["PYTHONDONTWRITEBYTECODE"] = "1"  # what commands leave behind is looked at
     box.write_config(CONFIG)

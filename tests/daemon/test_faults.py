@@ -300,7 +300,7 @@ READ_ERROR = "from daemon.errors import reading_failed"
 
 def test_read_error_that_passes(box: Box, small: Pixels) -> None:
     box.drop("in/a.png", small)
-    body = READ_ERROR, "if calls == 1: raise reading_failed(given[0], OSError(5, 'Input/output error'))"
+    body = READ_ERROR, "if calls == 1: raise reading_failed(OSError(5, 'Input/output error'))"
     done = run(box, driver(box, "pipeline.stages", "read_source", *body), "run", "--once")
     (job,) = box.jobs()
     assert (job["state"], job["attempts"]) == ("done", 1) and box.files() == ["a.png"]
@@ -311,7 +311,7 @@ def test_read_error_that_passes(box: Box, small: Pixels) -> None:
 def test_retries_come_to_an_end(box: Box, small: Pixels) -> None:
     box.rules("retries: 1")
     box.drop("in/a.png", small)
-    body = READ_ERROR, "raise reading_failed(given[0], OSError(5, 'Input/output error'))"
+    body = READ_ERROR, "raise reading_failed(OSError(5, 'Input/output error'))"
     run(box, driver(box, "pipeline.stages", "read_source", *body), "run", "--once", check=1)
     (job,) = box.jobs()
     assert (job["state"], job["attempts"]) == ("failed", 1) and "Input/output error" in job["reason"]
@@ -477,7 +477,7 @@ def failing_read(*given, **named):
     seen.wait(1.0)
     seen.clear()
     if len(tries) <= 4:
-        raise reading_failed(given[0], OSError(5, "Input/output error"))
+        raise reading_failed(OSError(5, "Input/output error"))
     return read_source(*given, **named)
 Ledger.counts, Pipeline._claim, stages.read_source, verdict.MAX_BACKOFF = slow_counts, late_claim, failing_read, 0.1
 from daemon.cli import main

@@ -47,7 +47,7 @@ def test_a_log_without_its_index(worked: Box, small: Pixels) -> None:
     """As a back-up of single files brings it: whoever asks reads it, and leaves no trace."""
     worked.drop("in/dog.png", small)
     daemon = worked.start()
-    wait_until(lambda: worked.files("out") == ["cat.png", "dog.png"])
+    wait_until(lambda: worked.states() == {"cat.png": "done", "dog.png": "done"})
     daemon.process.kill()
     daemon.process.wait()
     ledger(worked).with_name("ledger.db-shm").unlink()

@@ -96,7 +96,7 @@ def test_the_note_of_a_failure(named: Box) -> None:
         path = f"{named.folder}/in/bad{name}"
         lines = lines_of((named.folder / f"out/bad{name}.error.txt").read_text())
         assert lines[0] == f"darkroom could not process {named.folder}/in/bad{seen}"
-        (words,) = re.findall("`darkroom why (.*)`$", lines[-1])
+        (words,) = re.findall(r"`darkroom why -c \S+ (.*)`$", lines[-1])
         done = subprocess.run(["bash", "-c", f"printf %s {words}"], capture_output=True, check=True)
         assert done.stdout == os.fsencode(path)
 
