@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +246,24 @@ def test_a_single_source_waits_for_the_groups_that_take_it(tmp_path: Path, ledge
     ledger.advance([Move(job.id, State.DONE, "done")])
     dispose(ledger, pairing, plain)
     assert os.listdir(tmp_path / "in") == ["castle.far.jpg"]
+
+
+def test_a_look_that_takes_long_is_rare(tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """Thousands of sources may wait for a slower rule, and results are published ten times a second."""
+    real, looks = ledger.source_due, list[float]()
+
+    def slow() -> list[Job]:
+        looks.append(time.monotonic())
+        time.sleep(0.05)
+        return real()
+
+    monkeypatch.setattr(ledger, "source_due", slow)
+    sources = Sources(book(replace(rule(tmp_path), source=DELETE)), ledger, lambda line: None)
+    for _ in range(20):
+        sources.dispose_soon()
+    assert len(looks) == 1
+    sources.dispose()
+    assert len(looks) == 2, "at the end of the work all are seen to"
 
 
 def test_a_result_never_replaces_a_member(tmp_path: Path, ledger: Ledger) -> None:  # noqa: F811
