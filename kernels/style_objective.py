@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 EVEN = 1000
 """The strength at which, in the convention `relative`, content and style count alike."""
-CONVENTIONS = ("relative", "paper", "seed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from kernels.features.tiled import HALO
 from kernels.tasks import TaskStarved
 from kernels.tiles import tiles
 
-OPTIMIZERS = ("auto", "lbfgs", "adam")
 SMALLEST = 96
 """Pixels of the longer side below which no coarser size is begun with."""
 HISTORIES = (5, 3)

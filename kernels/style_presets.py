@@ -11,6 +11,9 @@ from typing import Any
 
 from kernels.features.kinds import KINDS, VGG19, Weighting
 
+CONVENTIONS = ("relative", "paper", "seed")
+OPTIMIZERS = ("auto", "lbfgs", "adam")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from kernels.backend import torch
-from kernels.features import load
 from kernels.features.gram import gram
 from kernels.features.kinds import KINDS, Kind
+from kernels.features.networks import load
 from kernels.features.tiled import padded
 from kernels.features.trunk import Trunk
 from kernels.style_grams import remembered_grams

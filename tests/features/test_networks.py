@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kernels.features import WeightsMissing, available, choose, identity, judge_of, load, pickled, store
+from kernels.features import pickled, store
 from kernels.features.convention import VGG_MEAN
 from kernels.features.convolution import convolved, layout, widened
 from kernels.features.kinds import KINDS, LITE0, LITE0_LAYERS, RANDOM, VGG19, VGG19_LAYERS
+from kernels.features.networks import WeightsMissing, available, choose, identity, judge_of, load
 from kernels.features.vgg19 import random_tensors, vgg19
 from tests.kernels.hybrids import photograph
 

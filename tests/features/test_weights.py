@@ -19,10 +19,11 @@ from daemon.config import load_config
 from daemon.doctor import weights as doctor
 from daemon.weights import fetching
 from daemon.weights.weights import WeightsError, add, listed, verify
-from kernels.features import WeightsMissing, choose, judge_of, known, store
+from kernels.features import known, store
 from kernels.features.convention import Convention
 from kernels.features.kinds import KINDS
 from kernels.features.known import Known
+from kernels.features.networks import WeightsMissing, choose, judge_of
 from tests.box import ENVIRONMENT
 from tests.features import nets
 from tests.features.nets import UNITS, net, pth, torchvision_names

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.features import load
 from kernels.features.kinds import KINDS, LITE0
+from kernels.features.networks import load
 from kernels.features.tiled import Tiled, padded
 from kernels.features.trunk import Trunk
 from kernels.features.vgg19 import vgg19
 from kernels.style_loss import variation
-from kernels.style_objective import CONVENTIONS, Objective, Recipe
+from kernels.style_objective import Objective, Recipe
+from kernels.style_presets import CONVENTIONS
 from kernels.tiles import tiles
 from tests.kernels.hybrids import photograph
 from tests.style import references

@@ -17,7 +17,7 @@ from daemon.tasks.messages import Finished, Run
 from daemon.tasks.running import Running
 from kernels import style_memory
 from kernels.chain import parse_chain
-from kernels.features import WeightsMissing, identity
+from kernels.features.networks import WeightsMissing, identity
 from kernels.tasks import TaskStarved
 from tests.style.runs import pair, run, same
 
