@@ -31,7 +31,7 @@ from skimage import data
 from benchmarks.measured import wait_as_a_worker
 from benchmarks.throughput import age, cores, make_backlog
 from daemon.life.allocator import keep_pages
-from daemon.model import TaskOptions
+from daemon.options import TaskOptions
 from daemon.tasks.attempt import Attempt
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.messages import Report, Run

@@ -15,7 +15,8 @@ import yaml
 from daemon.codec import Format, decode, encode, format_of, probe
 from daemon.errors import ConfigError, DarkroomError, OutputRefused
 from daemon.graphs import graph_for
-from daemon.model import EncodeOptions, RuntimeOptions, State
+from daemon.model import EncodeOptions, State
+from daemon.options import RuntimeOptions
 from daemon.publishing import findings
 from daemon.publishing.outputs import write_whole
 from daemon.report.reporter import load_picture

@@ -24,14 +24,16 @@ from daemon.journal.announcement import announcement
 from daemon.journal.complaints import Complaints
 from daemon.journal.display import make_display
 from daemon.journal.journal import Event, Level, log_into
-from daemon.life.allocator import give_pages_back, keep_pages, spare_the_collector
+from daemon.journal.showing import Showing
+from daemon.life.allocator import Rest, keep_pages, spare_the_collector
 from daemon.life.lifesigns import LifeSigns
 from daemon.life.lock import DaemonLock
 from daemon.life.notify import Notifier
 from daemon.life.patience import Patience
 from daemon.life.signals import Signals
 from daemon.life.threads import Threads
-from daemon.model import Config, LogOptions, State
+from daemon.model import Config, State
+from daemon.options import LogOptions
 from daemon.rulebook import Rulebook
 from daemon.shown import say
 
@@ -39,13 +41,10 @@ TICK = 0.1
 TICK_ONCE = 0.02
 STOP_WITHIN = 2.0
 """Seconds a stop may take to finish what is decoded; the rest is handed back to the ledger."""
-TELL_EVERY = 1.0
 REPORT_WITHIN = 10.0
 """Seconds that a stop waits for a report that is being written."""
 INTAKE_WITHIN = 300.0
 """Seconds without a round after which the search for files hangs: to watch a million folders takes minutes."""
-REST_AFTER = 2.0
-"""Seconds without work after which memory is given back."""
 
 
 class Service:
@@ -62,8 +61,7 @@ class Service:
         self._stop = threading.Event()
         self._left = 0
         self._building = self._reported = False
-        self._rested = True
-        self._shown = 0.0
+        self._rest = Rest()
         self._fatal: Sequence[BaseException] = ()
         self._threads = Threads()
         self._signs = LifeSigns(Notifier(self._complain), self._complain)
@@ -73,6 +71,7 @@ class Service:
         self._lock = DaemonLock(config.state_dir)
         self._patience = Patience(self._complain, self._stop, once=once)
         self._stages = Assembly(self._rulebook, complain=self._complain, patience=self._patience)
+        self._showing = Showing(display, self._stages)
         whereabouts.clear(config)
         self._answer_for()
 
@@ -169,7 +168,7 @@ class Service:
 
     def _loop(self) -> None:
         while not self._stop.wait(TICK_ONCE if self._once else TICK) and not self._failures():
-            self._show()
+            self._showing.look()
             if self._once and self._stages.finished():
                 return
             if not self._once:
@@ -216,7 +215,7 @@ class Service:
         self._reported = self._stages.reporter.finish()
 
     def _tell_of_the_end(self) -> None:
-        self._show()
+        self._showing.look()
         waiting = 0, ""
         with contextlib.suppress(DarkroomError):  # what ended us is told already
             self._left = self._stages.open_in(self._stages.ledger.counts())
@@ -241,25 +240,9 @@ class Service:
 
     # -- parts of the loop ---------------------------------------------------------------------------------------
 
-    def _show(self) -> None:
-        """Tell what happened: at once while little does, once a second while much does."""
-        tally = self._stages.tally
-        busy = self._stages.pipeline.in_flight and time.monotonic() - self._shown < TELL_EVERY
-        if not busy:
-            self._shown = time.monotonic()
-            for event in tally.events(each=self._display.each_job):
-                self._display.tell(event)
-        finished = sum(tally.counts[s] for s in (State.DONE, State.FAILED, State.SKIPPED))
-        self._display.progress(finished, self._stages.open_jobs(), tally.rate())
-        self._display.tasks(self._stages.host.running())
-
     def _rest_if_idle(self) -> None:
-        """Give memory back, once after each stretch of work."""
-        if self._stages.pipeline.in_flight > self._stages.pipeline.endings.slow:
-            self._rested = False
-        elif not self._rested and time.monotonic() - self._stages.tally.progressed > REST_AFTER:
-            self._rested = True
-            give_pages_back()
+        working = self._stages.pipeline.in_flight > self._stages.pipeline.endings.slow
+        self._rest.look(working=working, progressed=self._stages.tally.progressed)
 
     def _log_options(self) -> LogOptions:
         options = self._rulebook.config.log

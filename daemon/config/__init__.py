@@ -16,7 +16,8 @@ from daemon.config.types import DEFAULT_STATE_DIR
 from daemon.config.yaml_source import Data, Document, read_yaml
 from daemon.config.yaml_words import YamlError
 from daemon.errors import ConfigError
-from daemon.model import Config, MetricsOptions
+from daemon.model import Config
+from daemon.options import MetricsOptions
 from daemon.unfit import UnfitError, absolute
 
 MAX_BYTES = 1 << 20  # of the file; also bounds reading from a pipe or a device

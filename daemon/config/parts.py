@@ -29,17 +29,8 @@ from daemon.config.types import (
     form_of,
 )
 from daemon.config.values import MEMORY, PICTURE_SIZE
-from daemon.model import (
-    Conditions,
-    EncodeOptions,
-    LogFormat,
-    LogOptions,
-    MetricsOptions,
-    RuntimeOptions,
-    SourceAction,
-    SourcePolicy,
-    TaskOptions,
-)
+from daemon.model import Conditions, EncodeOptions, SourceAction, SourcePolicy
+from daemon.options import LogFormat, LogOptions, MetricsOptions, RuntimeOptions, TaskOptions
 from kernels.chain import Fault as StepFault
 
 _RUNTIME = RuntimeOptions()

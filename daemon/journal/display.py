@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 from daemon.journal.journal import Event, Journal
-from daemon.model import LogFormat, LogOptions
+from daemon.options import LogFormat, LogOptions
 from daemon.shown import say, shown
 from daemon.tasks.view import TaskView, duration
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from daemon.model import LogFormat, LogOptions
+from daemon.options import LogFormat, LogOptions
 from daemon.shown import shown
 
 

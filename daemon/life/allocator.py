@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import time
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _TRIM_THRESHOLD = 128 << 20
+REST_AFTER = 2.0
+"""Seconds without work after which memory is given back."""
 
 
 class _MallInfo(ctypes.Structure):
@@ -39,6 +42,21 @@ def give_pages_back() -> None:
     """Return every free page of the heap to the kernel: for when the work is done."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+class Rest:
+    """Gives memory back, once after each stretch of work."""
+
+    def __init__(self) -> None:
+        self._rested = True
+
+    def look(self, *, working: bool, progressed: float) -> None:
+        """Whether there is work now, and when the last of it got on, by the monotonic clock."""
+        if working:
+            self._rested = False
+        elif not self._rested and time.monotonic() - progressed > REST_AFTER:
+            self._rested = True
+            give_pages_back()
 
 
 def idle() -> int:

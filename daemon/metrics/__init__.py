@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from daemon.life.threads import Threads
-from daemon.model import MetricsOptions
+from daemon.options import MetricsOptions
 from daemon.pipeline.meters import NO_METERS, Meters
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from daemon.errors import DarkroomError, accepting_failed
 from daemon.folders import make_folder
-from daemon.model import MetricsOptions
+from daemon.options import MetricsOptions
 from daemon.sockets import MODE, short
 
 log = logging.getLogger("darkroom")

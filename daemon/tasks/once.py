@@ -10,8 +10,9 @@ from pathlib import Path
 from daemon.codec import Decoded, encode, format_of, refuse_unfit
 from daemon.errors import ConfigError, DarkroomError, OutputRefused
 from daemon.journal.display import Bar, make_bar
-from daemon.model import Conditions, EncodeOptions, RuntimeOptions, TaskOptions
+from daemon.model import Conditions, EncodeOptions
 from daemon.oneshot import is_folder, refuse_collisions
+from daemon.options import RuntimeOptions, TaskOptions
 from daemon.publishing.outputs import write_whole
 from daemon.tasks import results
 from daemon.tasks.attempt import Attempt, OutOfMemory

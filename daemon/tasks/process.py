@@ -13,7 +13,7 @@ from collections import deque
 from pathlib import Path
 
 from daemon.errors import writing_failed
-from daemon.model import TaskOptions
+from daemon.options import TaskOptions
 from daemon.tasks.messages import Order, ProtocolError, Ready, Report, line_of, report_of
 from export.store import child_environment
 

@@ -17,7 +17,8 @@ from daemon.config import load_config
 from daemon.config.shapes import ConfigShape
 from daemon.config.values import MEMORY, PICTURE_SIZE, duration
 from daemon.errors import ConfigError
-from daemon.model import DEFAULT_MATCH, Conditions, Config, EncodeOptions, OnConflict, RuntimeOptions, SourceAction
+from daemon.model import DEFAULT_MATCH, Conditions, Config, EncodeOptions, OnConflict, SourceAction
+from daemon.options import RuntimeOptions
 from daemon.unfit import UnfitError, absolute
 
 SHIPPED = Path(__file__).parents[2] / "config.yaml"

@@ -16,7 +16,7 @@ import pytest
 from daemon.config import load_config
 from daemon.editing.changes import held_back
 from daemon.metrics.listener import Listener
-from daemon.model import MetricsOptions
+from daemon.options import MetricsOptions
 from daemon.pipeline.meters import Stage
 from daemon.version import darkroom_version
 from tests.box import Box, Pixels, wait_until

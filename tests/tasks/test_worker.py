@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.model import TaskOptions
+from daemon.options import TaskOptions
 from daemon.tasks.attempt import Attempt
 from daemon.tasks.folder import TaskFolder
 from daemon.tasks.messages import Finished, Report, Run, Stepped
