@@ -162,5 +162,8 @@ def parse_steps(text: str) -> Chain:
 
 
 def cache_directory() -> Path:
-    """Where graphs are kept between one-shot runs: `$XDG_CACHE_HOME/darkroom`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "darkroom"
+    """Where graphs are kept between one-shot runs: `$XDG_CACHE_HOME/darkroom`. Raises DarkroomError."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if caches.startswith("~"):
+        raise DarkroomError("this user has no home folder to keep compiled graphs in; set HOME or XDG_CACHE_HOME")
+    return Path(caches) / "darkroom"

@@ -81,7 +81,7 @@ def _at_a_glance(path: Path) -> Path:
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     found = _STATE_DIR.search(text)
     named = next(filter(None, found.groups()), "var") if found else "var"
-    return Path(path.absolute().parent, Path(named).expanduser())
+    return Path(path.absolute().parent, os.path.expanduser(named))  # which, unlike pathlib's, knows no error
 
 
 def _note(config: Path) -> Path:
