@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from daemon.codec import Format, decode, encode, format_of, probe
-from daemon.errors import ConfigError, DarkroomError, OutputRefused
+from daemon.errors import ConfigError, DarkroomError, OutputRefused, final
 from daemon.graphs import graph_for
 from daemon.model import EncodeOptions, RuntimeOptions, State
 from daemon.publishing import findings
@@ -52,8 +52,8 @@ def apply(steps: str, inputs: Sequence[Path], roles: Sequence[str], output: str)
         try:
             found = _apply_one(runtime, graph, chain, path, target, picture=makes_pictures(chain) or not as_folder)
         except DarkroomError as error:
-            failed[path] = str(error)
-            say(f"{path}: {error}", error=True)
+            failed[path] = final(error)
+            say(f"{path}: {failed[path]}", error=True)
             continue
         if found is not None and found.unwanted:
             skipped[path] = found.unwanted

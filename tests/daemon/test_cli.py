@@ -100,7 +100,10 @@ def test_apply_many_to_one_file(box: Box, small: Pixels, there: bool) -> None:
 def test_apply_where_nothing_can_be_written(box: Box, small: Pixels) -> None:
     box.drop("a.png", small)
     box.drop("file", b"")
-    assert "file" in refused(box, "apply", MOSAIC, "a.png", "-o", "file/b.png")
+    told = refused(box, "apply", MOSAIC, "a.png", "-o", "file/b.png")
+    assert "file" in told and "goes on" not in told, "nothing waits until it can be"
+    (box.folder / "var/daemon.lock").mkdir(parents=True)
+    assert "goes on" not in refused(box, "run", "--once")
 
 
 def test_apply_a_folder_is_no_picture(box: Box) -> None:
