@@ -88,6 +88,7 @@ class StillWritten(DarkroomError):
     kind = "open"
 
 
+GOES_ON = ", work goes on by itself"
 _PERMANENT = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.EISDIR})
 _REMEDIES = {
     errno.ENOSPC: "free space there",
@@ -113,7 +114,12 @@ def writing_failed(path: str, error: OSError) -> DarkroomError:
     if error.errno in _PERMANENT:
         remedy = "move the folder there away" if error.errno == errno.EISDIR else "choose another output template"
         return OutputRefused(f"{what}; {remedy}")
-    return BlockedError(f"{what}; {remedy_of(error)}, work goes on by itself")
+    return BlockedError(f"{what}; {remedy_of(error)}{GOES_ON}")
+
+
+def final(error: Exception) -> str:
+    """What to say of an error where nothing waits for its cause to pass: a command ends, or tries the next picture."""
+    return str(error).removesuffix(GOES_ON)
 
 
 def remedy_of(error: OSError, otherwise: str = "see to the disk") -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from daemon.codec import Format, decode, encode, format_of, probe
-from daemon.errors import ConfigError, DarkroomError, OutputRefused
+from daemon.errors import ConfigError, DarkroomError, OutputRefused, final
 from daemon.graphs import graph_for
 from daemon.model import EncodeOptions, State
 from daemon.options import RuntimeOptions
@@ -53,8 +53,8 @@ def apply(steps: str, inputs: Sequence[Path], roles: Sequence[str], output: str)
         try:
             found = _apply_one(runtime, graph, chain, path, target, picture=makes_pictures(chain) or not as_folder)
         except DarkroomError as error:
-            failed[path] = str(error)
-            say(f"{path}: {error}", error=True)
+            failed[path] = final(error)
+            say(f"{path}: {failed[path]}", error=True)
             continue
         if found is not None and found.unwanted:
             skipped[path] = found.unwanted
@@ -163,5 +163,8 @@ def parse_steps(text: str) -> Chain:
 
 
 def cache_directory() -> Path:
-    """Where graphs are kept between one-shot runs: `$XDG_CACHE_HOME/darkroom`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "darkroom"
+    """Where graphs are kept between one-shot runs: `$XDG_CACHE_HOME/darkroom`. Raises DarkroomError."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if caches.startswith("~"):
+        raise DarkroomError("this user has no home folder to keep compiled graphs in; set HOME or XDG_CACHE_HOME")
+    return Path(caches) / "darkroom"

@@ -18,7 +18,7 @@ from daemon.assembly import Assembly
 from daemon.control.listener import Answer, Control
 from daemon.editing.adoption import adopt_in_ledger
 from daemon.editing.edits import Edits
-from daemon.errors import DarkroomError, FatalError
+from daemon.errors import DarkroomError, FatalError, final
 from daemon.groups import partners
 from daemon.journal.announcement import announcement
 from daemon.journal.complaints import Complaints
@@ -115,7 +115,7 @@ class Service:
     def _leave(self, error: DarkroomError | None, clean: bool) -> NoReturn:
         """End although a thread does not: one deep in a codec, or in TensorRT, cannot be joined."""
         if error is not None:
-            say(f"darkroom: {error}", error=True)
+            say(f"darkroom: {final(error)}", error=True)
         elif not clean:
             self._tell("stopped while a picture was being worked on; it is taken up again at the next start")
         status = 1 if error is not None else self._exit_status()

@@ -47,6 +47,7 @@ class LiveStatus:
             "tasks": [asdict(view) for view in self._stages.host.running()],
             "compiling": self._stages.graphs.missing(),
             "blocked": self._stages.blocked(),
+            "ledger_trouble": self._stages.ledger.trouble(),
             "unreadable": self._stages.intake.unreadable(),
             "since": self._edits.since,
             "faults": self._edits.faults,
@@ -69,4 +70,5 @@ class LiveStatus:
         told = f"{max(0, stages.open_jobs() - work):,} waiting, {work:,} in work, {stages.tally.rate():,.1f} pictures/s"
         told += f", on the {stages.runtime.label}" + (f"; blocked: {', '.join(blocked)}" if blocked else "")
         told += f"; {unread} watched folders cannot be read" if (unread := len(stages.intake.unreadable())) else ""
+        told += "; the ledger cannot be used" if stages.ledger.trouble() else ""
         return told + ("; config.yaml has faults, the rules from before are in force" if self._edits.faults else "")

@@ -43,7 +43,7 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield from filter(None, [status["device_choice"]])
     yield from _config(status["config"])
     if status["ledger_trouble"]:
-        yield f"the ledger cannot be read: {status['ledger_trouble']}"
+        yield f"the ledger cannot be used: {status['ledger_trouble']}"
     if compiling := [rule["name"] for rule in status["rules"] if rule["compiling"] and not rule["blocked"]]:
         yield f"compiling the graphs of {', '.join(compiling)}; their pictures wait for it, once"
     yield ""

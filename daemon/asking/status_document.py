@@ -28,10 +28,11 @@ class _Counted(NamedTuple):
 def document(config: Config, live: Mapping[str, Any], promptly: Promptly) -> dict[str, Any]:
     """The stable content of `darkroom status --json`. `live` is empty where no daemon runs, or none answers.
 
-    The ledger is asked `promptly`: while it does not answer, the numbers are 0 and `ledger_trouble` says why.
+    The ledger is asked `promptly`: while it does not answer, the numbers are 0. `ledger_trouble` says why, or what
+    keeps the daemon from writing there.
     """
     tasks = live.get("tasks", [])
-    trouble, (counts, groups, names) = None, _Counted()
+    trouble, (counts, groups, names) = live.get("ledger_trouble"), _Counted()
     try:
         at_work = [task["job"] for task in tasks]
         counts, groups, names = promptly.ask(lambda: _counted(config, at_work), config.state_dir / "ledger.db")

@@ -23,6 +23,7 @@ from daemon.control.asker import NoAnswerError, SilentError, ask
 from daemon.control.wire import PATIENCE
 from daemon.errors import DarkroomError
 from daemon.life.lock import alive, holder
+from daemon.publishing.entries import entry_of
 from daemon.shown import say
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def find(path: Path) -> Whereabouts:
     """
     guessed, silent = state_dir_in_use(path, _at_a_glance(path)), None
     try:
-        if ask(guessed, "config").get("path") == os.path.abspath(path):
+        if _answers_for(guessed, path):
             return Whereabouts(path, guessed)
     except SilentError as error:
         silent = error
@@ -81,7 +82,7 @@ def _at_a_glance(path: Path) -> Path:
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     found = _STATE_DIR.search(text)
     named = next(filter(None, found.groups()), "var") if found else "var"
-    return Path(path.absolute().parent, Path(named).expanduser())
+    return Path(path.absolute().parent, os.path.expanduser(named))  # which, unlike pathlib's, knows no error
 
 
 def _note(config: Path) -> Path:
@@ -110,9 +111,14 @@ def state_dir_in_use(config: Path, state_dir: Path) -> Path:
     if kept is None or kept == state_dir or not alive(kept):
         return state_dir
     with contextlib.suppress(NoAnswerError):  # it starts, it ends, or it hangs: the lock has to do
-        if ask(kept, "config").get("path") != os.path.abspath(config):
+        if not _answers_for(kept, config):
             return state_dir
     return kept
+
+
+def _answers_for(state_dir: Path, config: Path) -> bool:
+    """Whether the daemon there works by this file, whatever links lead to its folder. Raises as `ask` does."""
+    return entry_of(ask(state_dir, "config").get("path", "")) == entry_of(config.absolute())
 
 
 def in_use(config: Config) -> Config:

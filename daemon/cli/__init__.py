@@ -20,7 +20,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from daemon.cli.words import FAILED, OK, USAGE, Parser, Version
-from daemon.errors import ConfigError, DarkroomError
+from daemon.errors import ConfigError, DarkroomError, final
 from daemon.shown import say
 
 __all__ = ["OK", "main"]
@@ -61,7 +61,7 @@ def _main(words: Sequence[str]) -> int:
         say(*error.faults, error=True)
         return USAGE
     except DarkroomError as error:
-        return _fail(f"darkroom: {error}", options.debug)
+        return _fail(f"darkroom: {final(error)}", options.debug)
     except BrokenPipeError:
         _forget_output()  # `darkroom jobs | head` is no error
         return OK

@@ -57,17 +57,22 @@ def _reload(options: argparse.Namespace) -> int:
     from daemon.asking.whereabouts import find
     from daemon.control.asker import NoAnswerError
     from daemon.editing.edits import ANSWER_WITHIN
+    from daemon.life.lock import alive, holder
     from daemon.unit.starting import how_to_start
 
+    there = find(options.config)
     try:
-        answer = find(options.config).ask("reload", patience=ANSWER_WITHIN + 2)
+        answer = there.ask("reload", patience=ANSWER_WITHIN + 2)
     except NoAnswerError as error:
-        say(f"darkroom: {error}; {how_to_start(options.config.absolute())} starts one", error=True)
+        remedy = f"{how_to_start(options.config.absolute())} starts one"
+        if alive(there.state_dir):
+            remedy = f"process {holder(there.state_dir)} is one: it starts, ends, or hangs"
+        say(f"darkroom: {error}; {remedy}", error=True)
         return NOT_RUNNING
     if answer["faults"]:
         raise ConfigError(answer["faults"])
     since = datetime.fromtimestamp(answer["since"]).strftime("%Y-%m-%d %H:%M:%S")
-    say(f"{options.config.absolute()} is in force since {since}", *answer["changes"])
+    say(f"{answer['path']} is in force since {since}", *answer["changes"])  # another, where two share a state_dir
     if answer["held_back"]:
         say(f"in force after the next start of darkroom: {', '.join(answer['held_back'])}")
     return OK

@@ -16,7 +16,7 @@ from pathlib import Path
 from shlex import quote
 
 from daemon.doctor.values import Finding, State, fault, note, ok, parted
-from daemon.errors import reading_failed, writing_failed
+from daemon.errors import final, reading_failed, writing_failed
 from daemon.intake.hints import Hints
 from daemon.intake.match import TEMPORARY_PREFIX
 from daemon.intake.scan import events_arrive, file_system_of
@@ -150,7 +150,7 @@ def _cannot_write(folder: str, use: str) -> Finding | None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        text = str(writing_failed(folder, error)).removeprefix(f"{folder}: ").removesuffix(", work goes on by itself")
+        text = final(writing_failed(folder, error)).removeprefix(f"{folder}: ")
         found = parted(AREA, folder, text)
         remedy = _command(folder, error.errno) or found.remedy
         return Finding(AREA, folder, State.FAULT, f"{use}, {_kind(folder)}, {found.detail}", remedy)

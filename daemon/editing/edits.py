@@ -95,7 +95,8 @@ class Edits:
     def answer(self, *, wait: bool) -> dict[str, Any]:
         """The same, and wait for what comes of it; without `wait`, what is in force: `run --once` reads nothing anew.
 
-        `faults` of the file; what is in force `since` when, with its `changes` against the rules before; `held_back`.
+        `path` and `faults` of the file; what is in force `since` when, with its `changes` against the rules before;
+        `held_back`.
         """
         if not wait:
             return self._told()
@@ -114,7 +115,8 @@ class Edits:
                 self._waiting.get_nowait().put(self._told())
 
     def _told(self) -> dict[str, Any]:
-        return {"faults": self.faults, "since": self.since, "changes": self._changes, "held_back": self.held_back}
+        told = {"since": self.since, "changes": self._changes, "held_back": self.held_back}
+        return {"path": str(self._path), "faults": self.faults} | told
 
     # -- the file ------------------------------------------------------------------------------------------------
 

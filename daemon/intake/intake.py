@@ -149,7 +149,7 @@ class Intake:
 
     def unreadable(self) -> dict[str, str]:
         """Folders that cannot be read, and why: nothing in them is found."""
-        problems = self._unread | dict.fromkeys(self._watcher.missing(), "not there")
+        problems = self._unread | self._watcher.missing()
         return {root: problem for root, problem in problems.items() if root in self._rules}
 
     # -- its parts -----------------------------------------------------------------------------------------------
@@ -198,7 +198,8 @@ class Intake:
                 if root not in self._rules:
                     return
             self._groups.touch_waiting(root)
-            self._unread.pop(root, None)
+            if self._unread.pop(root, None):
+                self._complain(f"{root}: can be read again")
         except OSError as error:
             if self._unread.get(root) != (problem := error.strerror or str(error)):
                 self._unread[root] = problem

@@ -30,6 +30,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify_c import Inotify
 
+from daemon.errors import remedy_of
 from daemon.intake.hints import Hints
 from daemon.intake.match import ignored
 
@@ -89,7 +90,7 @@ class Watcher:
         self._complain = complain
         self._observers: dict[str, tuple[BaseObserver, int]] = {}
         self._trouble: dict[str, str] = {}
-        self._missing: frozenset[str] = frozenset()
+        self._missing: dict[str, str] = {}
 
     def follow(self, roots: Iterable[tuple[str, bool]], deletions: Container[str]) -> None:
         """Watch these folders from now on; what is no longer watched as it was is let go, for `arm` to see to."""
@@ -105,17 +106,19 @@ class Watcher:
 
         A folder that is new, came back, or whose emitter died is marked for a scan.
         """
-        missing = set[str]()
+        missing = dict[str, str]()
         for root, recursive in self._roots.items():
             if self._alive(root):
                 continue
             self._drop(root)
-            if (inode := _inode(root)) is None:
-                missing.add(root)
-                self._report(root, "not there; make the folder or mount it, work goes on by itself")
+            try:
+                inode = _inode_of_readable(root)
+            except OSError as error:
+                missing[root], remedy = _why_missing(error)
+                self._report(root, f"{missing[root]}; {remedy}, work goes on by itself")
             else:
                 self._watch(root, inode, recursive)
-        self._missing = frozenset(missing)
+        self._missing = missing
 
     def renew(self, roots: Iterable[str] | None = None) -> None:
         """Replace the observers of these folders (all, without an argument): the new one is armed before the old ends.
@@ -129,8 +132,8 @@ class Watcher:
         for observer in old:
             _stop(observer)
 
-    def missing(self) -> frozenset[str]:
-        """Folders that were not there at the last look; nothing is looked at, as that may hang."""
+    def missing(self) -> dict[str, str]:
+        """Folders that could not be opened at the last look, and why; nothing is looked at, as that may hang."""
         return self._missing
 
     def unwatched(self) -> set[str]:
@@ -166,7 +169,9 @@ class Watcher:
         if root not in self._observers:
             return False
         observer, inode = self._observers[root]
-        return observer.is_alive() and all(e.is_alive() for e in observer.emitters) and _inode(root) == inode
+        going = observer.is_alive() and all(e.is_alive() for e in observer.emitters)
+        # A folder closed to us later keeps its events, and what they tell of can no longer be looked at.
+        return going and _inode(root) == inode and os.access(root, os.R_OK)
 
     def _drop(self, root: str) -> None:
         if root in self._observers:
@@ -201,6 +206,19 @@ def _inode(root: str) -> int | None:
         return Path(root).stat().st_ino
     except OSError:
         return None
+
+
+def _inode_of_readable(root: str) -> int:
+    """Raises OSError, too, where watchdog 6 would not: in a folder that it may not read, it watches nothing."""
+    with os.scandir(root):
+        return os.stat(root).st_ino
+
+
+def _why_missing(error: OSError) -> tuple[str, str]:
+    """What keeps a folder from being looked into, and what mends that: one below a closed folder may well be there."""
+    if error.errno == errno.ENOENT:
+        return "not there", "make the folder or mount it"
+    return error.strerror or str(error), remedy_of(error)
 
 
 def _remedy(error: OSError) -> str:

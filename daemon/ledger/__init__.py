@@ -74,6 +74,10 @@ class Ledger(Questions):
         self._clock = clock
         self._write = self._database.write
 
+    def trouble(self) -> str | None:
+        """What the disk does not let us do now; None unless a thread waits for it."""
+        return self._database.trouble()
+
     def close(self) -> None:
         """Close every connection."""
         self._database.close()

@@ -42,6 +42,7 @@ class Database:
         self._lock = threading.RLock()
         self._readers = threading.local()
         self._file: os.stat_result | None = None
+        self._waiting: dict[int, str] = {}
         self.connection = self._patiently(self._first)
         self._open = [self.connection]
 
@@ -71,12 +72,21 @@ class Database:
 
     def _patiently(self, act: Callable[[], Result]) -> Result:
         """Do it; while the disk does not let us, `patience` decides whether to try again."""
-        while True:
-            try:
-                return act()
-            except BlockedError as error:
-                if not self._patience(error):
-                    raise
+        thread = threading.get_ident()
+        try:
+            while True:
+                try:
+                    return act()
+                except BlockedError as error:
+                    self._waiting[thread] = str(error)
+                    if not self._patience(error):
+                        raise
+        finally:
+            self._waiting.pop(thread, None)
+
+    def trouble(self) -> str | None:
+        """What the disk does not let us do now, for as long as somebody waits for it."""
+        return next(iter(self._waiting.copy().values()), None)
 
     def close(self) -> None:
         """Close every connection; the last one folds the WAL into the file."""

@@ -16,6 +16,7 @@ from daemon.errors import DarkroomError, remedy_of
 from daemon.groups.groups import places_of
 from daemon.intake.scan import fingerprint_of
 from daemon.ledger import Ledger
+from daemon.life.threads import beat
 from daemon.model import Fingerprint, Job, Member, Rule, SourceAction, State
 from daemon.publishing.entries import same_entry, same_file
 from daemon.publishing.naming import fields_of
@@ -32,7 +33,9 @@ from daemon.publishing.template import Template
 from daemon.rulebook import Rulebook
 
 REST = 19
-"""Looking through the sources that are due takes a twentieth of the time at most."""
+"""Looking through the sources that are due takes a twentieth of the time at most, apart from what is done with them."""
+LATEST = 60.0
+"""Seconds after which they are looked through again all the same."""
 
 
 class _File(NamedTuple):
@@ -61,11 +64,15 @@ class Sources:
         Sources that wait for a slower rule may be thousands, and would be looked at after each group published.
         """
         if (began := time.monotonic()) >= self._next:
-            self.dispose()
-            self._next = time.monotonic() + REST * (time.monotonic() - began)
+            acted = self.dispose()
+            self._next = time.monotonic() + min(LATEST, REST * (time.monotonic() - began - acted))
 
-    def dispose(self) -> None:
-        """Deal with every source of a done job that no other rule has yet to read."""
+    def dispose(self) -> float:
+        """Deal with every source of a done job that no other rule has yet to read.
+
+        The seconds that deleting and moving took: to another disk, minutes are nothing unusual.
+        """
+        acted = 0.0
         rules = self._rulebook.rules
         due = self._ledger.source_due() if not all(rule.keeps_source for rule in rules.values()) else []
         members = self._ledger.members([job.id for job in due])
@@ -79,14 +86,18 @@ class Sources:
             if any(self._awaited(job, each, rules, real) for each in files):
                 continue
             fixed = {str(each.fixed) for rule in rules.values() for each in rule.inputs if each.fixed}
+            beat()
+            began = time.monotonic()
             try:
                 gone = [self._dispose_one(job, rule, each, fixed) for each in files]
                 outcome[all(gone)].append(job.id)
             except (OSError, DarkroomError) as error:
                 self._stuck.add(job.id)
                 self._tell(job, rule, error)
+            acted += time.monotonic() - began
         for gone_all, jobs in outcome.items():
             self._ledger.source_settled(jobs, gone=gone_all)
+        return acted
 
     def _awaited(self, job: Job, file: _File, rules: Mapping[str, Rule], real: Callable[[str], str]) -> bool:
         """Whether a rule, also one that watches a folder above or below, takes this file and has not finished it."""

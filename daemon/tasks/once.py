@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from daemon.codec import Decoded, encode, format_of, refuse_unfit
-from daemon.errors import ConfigError, DarkroomError, OutputRefused
+from daemon.errors import ConfigError, DarkroomError, OutputRefused, final
 from daemon.journal.display import Bar, make_bar
 from daemon.model import Conditions, EncodeOptions
 from daemon.oneshot import is_folder, refuse_collisions
@@ -49,7 +49,7 @@ def apply_task(chain: Chain, files: Sequence[Path], roles: Sequence[str], output
                     _apply_one(chain, task, named, target, TaskFolder(Path(place) / str(number)), worker, bar)
                 except DarkroomError as error:
                     failed += 1
-                    bar.complain(f"{', '.join(map(str, named.values()))}: {error}")
+                    bar.complain(f"{', '.join(map(str, named.values()))}: {final(error)}")
         finally:
             worker.end()
     return 1 if failed else 0

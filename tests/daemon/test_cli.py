@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -99,7 +100,10 @@ def test_apply_many_to_one_file(box: Box, small: Pixels, there: bool) -> None:
 def test_apply_where_nothing_can_be_written(box: Box, small: Pixels) -> None:
     box.drop("a.png", small)
     box.drop("file", b"")
-    assert "file" in refused(box, "apply", MOSAIC, "a.png", "-o", "file/b.png")
+    told = refused(box, "apply", MOSAIC, "a.png", "-o", "file/b.png")
+    assert "file" in told and "goes on" not in told, "nothing waits until it can be"
+    (box.folder / "var/daemon.lock").mkdir(parents=True)
+    assert "goes on" not in refused(box, "run", "--once")
 
 
 def test_apply_a_folder_is_no_picture(box: Box) -> None:
@@ -191,6 +195,34 @@ def test_status_without_a_daemon(box: Box) -> None:
     assert "no daemon runs here" in box.darkroom("status", check=3).stdout
     status = json.loads(box.darkroom("status", "--json", check=3).stdout)
     assert status["running"] is False and status["pid"] is None
+
+
+def test_status_where_there_is_no_such_home(box: Box) -> None:
+    (box.folder / "config.yaml").write_text("version: 1\nstate_dir: ~nobody-here/var\nrules: []\n")
+    assert "state_dir: the home folder ~nobody-here is not known" in refused(box, "status", status=2, lines=2)
+
+
+NO_HOME = """
+import os, pwd, sys
+def unknown(number):
+    raise KeyError(number)
+pwd.getpwuid = unknown
+os.environ.pop("HOME", None), os.environ.pop("XDG_CACHE_HOME", None)
+from daemon.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_user_without_a_home(worked: Box) -> None:
+    """A number without a name, as containers have it."""
+
+    def say(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", NO_HOME, *words]
+        return subprocess.run(command, cwd=worked.folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+    assert "`darkroom run` starts one" in say("status").stdout
+    done = say("apply", "mosaic", "in/cat.png", "-o", "cat.png")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "set HOME or XDG_CACHE_HOME" in done.stderr
 
 
 def test_status_of_a_daemon(worked: Box) -> None:

@@ -144,6 +144,7 @@ def test_ledger_on_a_full_disk_waits_and_goes_on(box: Box, small: Pixels) -> Non
         for number in range(200):
             box.drop(f"in/{number}{'x' * 120}.png", small)
         wait_until(lambda: daemon.said("ledger.db"), what="the ledger's trouble told")
+        assert f"the ledger cannot be used: {var}/ledger.db: " in box.darkroom("status").stdout
         assert daemon.process.poll() is None
         filler.unlink()
         wait_until(lambda: len(box.files()) == 200, what="all outputs")

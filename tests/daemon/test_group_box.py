@@ -195,6 +195,33 @@ def test_every_member_is_deleted_and_no_fixed_file(tmp_path: Path, ledger: Ledge
     assert (tmp_path / "in/style.png").exists(), "what one rule deletes is fixed in another"
 
 
+def test_sources_that_take_long_to_move_do_not_hold_up_the_next(
+    tmp_path: Path,
+    ledger: Ledger,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Copied to another disk, those of one group of results may take minutes: only looking through them is rationed."""
+    real = Path.unlink
+
+    def slow(path: Path, missing_ok: bool = False) -> None:
+        time.sleep(0.2)
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", slow)
+    plain = replace(rule(tmp_path), source=DELETE, inputs=(), chain=parse_chain("grayscale"))
+    door, sources = Door(tmp_path, ledger, plain), Sources(book(plain), ledger, pytest.fail)
+
+    def settled() -> bool:
+        sources.dispose_soon()
+        return not ledger.source_due()
+
+    for name in ("a.png", "b.png"):
+        with_files(door, name)
+        done(door)
+        wait_until(settled, 2)
+    assert os.listdir(tmp_path / "in") == []
+
+
 def test_members_are_moved_under_their_own_names(tmp_path: Path, ledger: Ledger) -> None:  # noqa: F811
     to = Template.parse("done/{dir}/{key}/{name}", tmp_path)
     moving = replace(rule(tmp_path), source=SourcePolicy(SourceAction.MOVE, to))

@@ -149,6 +149,10 @@ def test_folder_that_is_not_there_is_told_once(tmp_path: Path, ledger: Ledger) -
         door.intake.step()
     door.settle()
     assert door.names() == ["a.png"] and len(door.complaints) == 1 and "until it can be read" in door.complaints[0]
+    (tmp_path / "in").mkdir()
+    door.intake.hints.folder(str(tmp_path / "in"))
+    door.intake.step()
+    assert door.complaints[1:] == [f"{tmp_path}/in: can be read again"]
 
 
 def test_blocked_ledger_loses_nothing(tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -243,12 +243,40 @@ def test_root_lost_is_told_once_and_comes_back(tmp_path: Path) -> None:
         for _ in range(3):
             seen.watcher.arm()
         assert len(seen.complaints) == 1 and "not there" in seen.complaints[0]
-        assert seen.watcher.missing() == seen.watcher.unwatched() == {str(seen.root)}
+        assert seen.watcher.missing() == {str(seen.root): "not there"} and seen.watcher.unwatched() == {str(seen.root)}
         seen.root.mkdir()
         seen.watcher.arm()
-        assert seen.watcher.missing() == set() and "watched again" in seen.complaints[1]
+        assert not seen.watcher.missing() and "watched again" in seen.complaints[1]
         (seen.root / "a.png").touch()
         seen.wait(lambda: "a.png" in seen.files)
+
+
+def test_root_that_cannot_be_found_for_another_reason_is_not_called_gone(tmp_path: Path) -> None:
+    """Nor is the user told to make what may well be there."""
+    with watching(tmp_path / "in") as seen:
+        seen.root.rmdir()
+        seen.root.symlink_to(seen.root)
+        seen.watcher.arm()
+        assert seen.watcher.missing() == {str(seen.root): os.strerror(errno.ELOOP)}
+        assert "not there" not in seen.complaints[0] and "see to the disk" in seen.complaints[0]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("closed", ["in", "in/deep"])
+def test_root_that_is_closed_is_told_and_looked_into_once_it_is_open(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "in").mkdir()
+    with watching(tmp_path / "in/deep") as seen:
+        (tmp_path / closed).chmod(0)
+        try:
+            seen.watcher.arm()
+            assert len(seen.complaints) == 1 and seen.watcher.missing() == {str(seen.root): os.strerror(errno.EACCES)}
+            assert seen.watcher.unwatched() == {str(seen.root)}
+        finally:
+            (tmp_path / closed).chmod(0o755)
+        (seen.root / "a.png").touch()
+        seen.forget()
+        seen.watcher.arm()
+        assert "watched again" in seen.complaints[1] and seen.look().dirty == {str(seen.root)}
 
 
 def test_renewal_loses_nothing_and_leaves_nothing_open(tmp_path: Path) -> None:

@@ -258,6 +258,13 @@ def test_reload_where_no_daemon_is(box: Box) -> None:
     assert "`darkroom run` starts one" in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_reload_tells_which_file_it_was(running: tuple[Box, Daemon]) -> None:
+    """A copy with the same state_dir is not what the daemon works by."""
+    box, _ = running
+    (box.folder / "copy.yaml").write_text((box.folder / "config.yaml").read_text())
+    assert box.darkroom("reload", "-c", "copy.yaml").stdout.startswith(f"{box.folder}/config.yaml is in force since ")
+
+
 def test_a_terminal_that_is_closed_ends_it(box: Box) -> None:
     configure(box, rule())
     child, terminal = pty.fork()
@@ -298,6 +305,8 @@ def test_status_of_a_daemon_that_hangs(running: tuple[Box, Daemon]) -> None:
         assert (told["running"], told["responding"], told["pid"]) == (True, False, daemon.process.pid)
         assert told["rules"][0]["counts"]["done"] == 1, "the ledger is read without it"
         assert "does not answer" in box.darkroom("status").stdout
+        refused = box.darkroom("reload", check=3).stderr
+        assert refused.endswith(f"; process {daemon.process.pid} is one: it starts, ends, or hangs\n")
     finally:
         daemon.process.send_signal(signal.SIGCONT)
 

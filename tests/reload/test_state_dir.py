@@ -35,6 +35,18 @@ def test_whoever_asks_finds_the_daemon(box: Box, small: Pixels) -> None:
     assert box.darkroom("status", check=3).stdout.startswith("no daemon runs here")
 
 
+def test_whoever_asks_by_another_name_finds_the_daemon(box: Box) -> None:
+    """And starts no second one: all that lies in the folders would be done twice."""
+    configure(box, rule())
+    daemon = box.start()
+    configure(box, rule(), head=MOVED)
+    wait_until((box.folder / ".config.yaml.state_dir").exists)
+    (box.folder / "link").symlink_to(box.folder)
+    assert box.darkroom("status", "-c", "link/config.yaml").stdout.startswith("running")
+    refused = box.darkroom("run", "--once", "-c", "link/config.yaml", check=1).stderr
+    assert f"another darkroom (process {daemon.process.pid}) works by it" in refused
+
+
 def test_a_note_that_is_not_true(box: Box) -> None:
     """Of a daemon that was killed, and one that names the place of another daemon."""
     configure(box, rule())
