@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -62,12 +63,12 @@ def _reload(options: argparse.Namespace) -> int:
     try:
         answer = find(options.config).ask("reload", patience=ANSWER_WITHIN + 2)
     except NoAnswerError as error:
-        say(f"darkroom: {error}; {how_to_start(options.config.absolute())} starts one", error=True)
+        say(f"darkroom: {error}; {how_to_start(options.config)} starts one", error=True)
         return NOT_RUNNING
     if answer["faults"]:
         raise ConfigError(answer["faults"])
     since = datetime.fromtimestamp(answer["since"]).strftime("%Y-%m-%d %H:%M:%S")
-    say(f"{options.config.absolute()} is in force since {since}", *answer["changes"])
+    say(f"{os.path.abspath(options.config)} is in force since {since}", *answer["changes"])
     if answer["held_back"]:
         say(f"in force after the next start of darkroom: {', '.join(answer['held_back'])}")
     return OK

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import join
+from shlex import join, quote
 
 from daemon.config import load_config
 from daemon.errors import DarkroomError
@@ -73,6 +73,7 @@ def uninstall(wish: Wish, tell: Tell) -> None:
     if found is None:
         raise DarkroomError(f"{service.file}: there is no such unit; say which one with --name, or --user")
     _refuse_edited(service, found)
+    _refuse_of_another(wish, service, found)
     manager.refuse_without(service)
     told = Manager(service)
     told.disable()
@@ -122,6 +123,14 @@ def _refuse_edited(service: Service, found: stamp.Found) -> None:
         raise DarkroomError(
             f"{service.file} was edited by hand; put your changes into a drop-in (`{edit}`), remove the file, try again"
         )
+
+
+def _refuse_of_another(wish: Wish, service: Service, found: stamp.Found) -> None:
+    """Whoever stands beside a config.yaml means the service of that one."""
+    here = os.path.abspath(wish.config)
+    if found.config != here and os.path.exists(here):
+        other = f"{service.file} is the service of {found.config}, and not of {here}"
+        raise DarkroomError(f"{other}; say which one with --name, or, if it is meant, -c {quote(found.config)}")
 
 
 def _prepared(config: Config, service: Service, tell: Tell) -> Service:

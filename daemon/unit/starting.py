@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from daemon.unit.values import MADE_FROM, SYSTEM_UNITS, user_units
 
 
 def how_to_start(config: Path) -> str:
-    """The command, in backquotes, for the file at this absolute path."""
+    """The command, in backquotes, for the file at this path, however it is written."""
+    path = os.path.abspath(config)
     for folder, words in ((SYSTEM_UNITS, "sudo systemctl"), (user_units(Path.home()), "systemctl --user")):
         for file in sorted(folder.glob("*.service")):
-            if _first_line(file) == f"{MADE_FROM}{config}":
+            if _first_line(file) == f"{MADE_FROM}{path}":
                 return f"`{words} start {file.stem}`"
     return "`darkroom run`"
 

@@ -138,7 +138,7 @@ def test_homes_are_closed_unless_something_lies_there(tmp_path: Path) -> None:
 
 def test_folders_below_tmp_are_seen(tmp_path: Path) -> None:
     found = made(configured(tmp_path, rule(watch="/tmp/in")))
-    assert "PrivateTmp" not in found and "/tmp /var/tmp" in found["ReadWritePaths"]
+    assert "PrivateTmp" not in found and "-/tmp -/var/tmp" in found["ReadWritePaths"]
 
 
 MOUNTS = """\
@@ -239,13 +239,17 @@ def test_a_unit_of_ones_own_is_written_without_systemd_and_not_over_another(box:
     words = ("service", "install", "--user", "--no-start")
     assert "`darkroom run` starts one" in box.darkroom("status", check=3).stdout
     said = box.darkroom(*words).stdout
-    assert "`systemctl --user start darkroom` starts one" in box.darkroom("status", check=3).stdout
+    for command in (("status",), ("reload", "-c", f"../{box.folder.name}/config.yaml")):
+        done = box.darkroom(*command, check=3)
+        assert "`systemctl --user start darkroom` starts one" in done.stdout + done.stderr
     assert f"wrote {unit}" in said and "systemctl --user daemon-reload && " in said
     assert unit.read_text() == box.darkroom("service", "show", "--user").stdout
     assert f"{unit} is as it should be" in box.darkroom(*words).stdout
     other = box.folder / "other.yaml"
     other.write_text((box.folder / "config.yaml").read_text())
     assert "--name" in box.darkroom(*words, "-c", "other.yaml", check=1).stderr
+    said = box.darkroom("service", "uninstall", "--user", "-c", "other.yaml", check=1).stderr
+    assert f"is the service of {box.folder}/config.yaml, and not of {other}" in said and unit.exists()
     unit.write_text(unit.read_text() + "Nice=5\n")
     assert "was edited by hand; put your changes into a drop-in" in box.darkroom(*words, check=1).stderr
     unit.write_text("[Service]\nExecStart=/bin/true\n")
