@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import join, quote
 
 from daemon.config import load_config
-from daemon.errors import DarkroomError
+from daemon.errors import DarkroomError, install_command
 from daemon.model import Config
 from daemon.unit import account, manager, preparing, stamp
 from daemon.unit.folders import folders_of
@@ -179,6 +179,7 @@ def _tell_on(service: Service, tell: Tell, *, start: bool) -> None:
     tell(f"  systemctl{user} status {service.name}    how it is, and what it works on")
     tell(f"  journalctl{user} -fu {service.name}      what it says")
     tell(f"  systemctl{user} reload {service.name}    take an edit of config.yaml, or hear what is wrong with it")
-    tell("  after a rule with a folder elsewhere: `darkroom service install` again, which lets the service write there")
+    again = install_command(service.name, user=service.of_the_user)
+    tell(f"  after a rule with a folder elsewhere, or the first hook: {again} again, which allows the service that")
     if service.of_the_user and not Path("/var/lib/systemd/linger", Path.home().name).exists():
         tell("  loginctl enable-linger               it stops when you log out, unless you say so")

@@ -55,7 +55,7 @@ def _running(config: Config, service: Service, host: Host) -> Iterator[str]:
     if service.account is not None:
         yield f"User={service.account.name}"
     yield f"SyslogIdentifier={service.name}"
-    yield f"Environment=DARKROOM_UNIT={service.name}"
+    yield f"Environment={'DARKROOM_USER_UNIT' if service.of_the_user else 'DARKROOM_UNIT'}={service.name}"
     if host.python_path:
         yield f"Environment={escape.word(f'PYTHONPATH={host.python_path}')}"
 

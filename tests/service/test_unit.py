@@ -85,6 +85,9 @@ def test_systemd_calls_it_safe(tmp_path: Path) -> None:
     home = configured(tmp_path, rule(watch="/home/anna/in"), path="/home/anna/darkroom/config.yaml")
     assert exposure(tmp_path, home) <= 1.0
     assert exposure(tmp_path, configured(tmp_path, head="runtime: {device: cuda}\n")) <= 1.5
+    assert exposure(tmp_path, configured(tmp_path, head="metrics: {port: 9464}\n")) <= 1.5
+    hook = f"{rule()}    on_idle: {{webhook: 'https://example.org'}}\n"
+    assert exposure(tmp_path, configured(tmp_path, hook, head="runtime: {device: cuda}\n")) <= 2.0
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
@@ -161,6 +164,9 @@ def test_what_the_unit_closes_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
         "home": f"/home/anna/out: {why}; {again}",
     }
     monkeypatch.delenv("DARKROOM_UNIT")
+    monkeypatch.setenv("DARKROOM_USER_UNIT", "darkroom")
+    assert closed(config.rules, tmp_path / "mountinfo")["dropped"].endswith("`darkroom service install --user` again")
+    monkeypatch.delenv("DARKROOM_USER_UNIT")
     assert closed(config.rules, tmp_path / "mountinfo") == {}, "not a service"
 
 
