@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from daemon.editing.adoption import Adopted, Adoption, adopt_in_ledger
-from daemon.errors import BlockedError
+from daemon.errors import BlockedError, install_again
 from daemon.groups.grouping import Grouping
 from daemon.intake.hints import Hints
 from daemon.intake.newcomers import Newcomers, by_root
@@ -149,7 +149,8 @@ class Intake:
 
     def unreadable(self) -> dict[str, str]:
         """Folders that cannot be read, and why: nothing in them is found."""
-        problems = self._unread | dict.fromkeys(self._watcher.missing(), "not there")
+        lately = f"; if config.yaml names it since lately: {again}" if (again := install_again()) else ""
+        problems = self._unread | dict.fromkeys(self._watcher.missing(), f"not there{lately}")
         return {root: problem for root, problem in problems.items() if root in self._rules}
 
     # -- its parts -----------------------------------------------------------------------------------------------

@@ -100,7 +100,17 @@ def _made(config: Config, service: Service) -> str:
 def _refuse_others(wish: Wish, action: str) -> None:
     """Units of the machine are root's to write."""
     if not wish.of_the_user and os.geteuid() != 0:
-        words = ["sudo", sys.executable, "-m", "daemon.cli", "service", action, "-c", os.path.abspath(wish.config)]
+        words = [
+            "sudo",
+            sys.executable,
+            "-P",
+            "-m",
+            "daemon.cli",
+            "service",
+            action,
+            "-c",
+            os.path.abspath(wish.config),
+        ]
         words += ["--name", wish.name] if wish.name != NAME else []
         raise DarkroomError(f"services of the machine are root's: `{join(words)}`, or --user for one of your own")
 
@@ -142,8 +152,10 @@ def _prepared(config: Config, service: Service, tell: Tell) -> Service:
     preparing.refuse_unusable(config.path, service.account, Host.of_this_process(0))
     if made := list(preparing.make_folders(folders, service.account)):
         here = config.path.parent
-        below = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in made]
-        tell(f"made, in {here}: {', '.join(below)}")
+        if below := [str(path.relative_to(here)) for path in made if path.is_relative_to(here)]:
+            tell(f"made, in {here}: {', '.join(below)}")
+        if elsewhere := [str(path) for path in made if not path.is_relative_to(here)]:
+            tell(f"made: {', '.join(elsewhere)}")
     for line in preparing.unwritable(folders, config, service.account):
         tell(f"note: {line}")
     preparing.refuse_foreign_state(config.state_dir, service.account)
