@@ -100,18 +100,11 @@ def _made(config: Config, service: Service) -> str:
 def _refuse_others(wish: Wish, action: str) -> None:
     """Units of the machine are root's to write."""
     if not wish.of_the_user and os.geteuid() != 0:
-        words = [
-            "sudo",
-            sys.executable,
-            "-P",
-            "-m",
-            "daemon.cli",
-            "service",
-            action,
-            "-c",
-            os.path.abspath(wish.config),
-        ]
+        # -P: nothing is taken from the folder where root calls it.
+        words = ["sudo", sys.executable, "-P", "-m", "daemon.cli", "service", action]
+        words += ["-c", os.path.abspath(wish.config)]
         words += ["--name", wish.name] if wish.name != NAME else []
+        words += ["--run-as", wish.run_as] if wish.run_as is not None else []
         raise DarkroomError(f"services of the machine are root's: `{join(words)}`, or --user for one of your own")
 
 
