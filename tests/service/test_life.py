@@ -428,9 +428,11 @@ def test_a_users_own_service(served: Served, jpeg: bytes) -> None:
 
 def test_reload_says_what_is_wrong_and_keeps_the_rules(served: Served) -> None:
     """What `ExecReload` calls: the command of a live daemon."""
-    pid = served.pid
+    pid, changed = served.pid, "config.yaml: rule mosaic changed: steps"
+    before = served.machine.journal("darkroom").count(changed)
     served.configure(CONFIG.replace("block: 16", "block: 8"))
     served.systemctl("reload", "darkroom")
+    assert served.machine.journal("darkroom").count(changed) == before + 1, "systemctl returned before it was in force"
     served.configure(CONFIG.replace("watch:", "wach:"))
     assert "failed" in served.systemctl("reload", "darkroom", check=False)
     assert "rules[0].wach" in served.machine.journal("darkroom")
