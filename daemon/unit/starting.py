@@ -11,7 +11,8 @@ from daemon.unit.values import MADE_FROM, SYSTEM_UNITS, user_units
 def how_to_start(config: Path) -> str:
     """The command, in backquotes, for the file at this path, however it is written."""
     path = os.path.abspath(config)
-    for folder, words in ((SYSTEM_UNITS, "sudo systemctl"), (user_units(Path.home()), "systemctl --user")):
+    own = user_units(Path(os.path.expanduser("~")))  # Path.home() raises where a user has none, as in containers
+    for folder, words in ((SYSTEM_UNITS, "sudo systemctl"), (own, "systemctl --user")):
         for file in sorted(folder.glob("*.service")):
             if _first_line(file) == f"{MADE_FROM}{path}":
                 return f"`{words} start {file.stem}`"

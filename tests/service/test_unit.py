@@ -16,6 +16,7 @@ from daemon.config import load_config
 from daemon.errors import DarkroomError
 from daemon.model import Config
 from daemon.unit.closed import closed
+from daemon.unit.starting import how_to_start
 from daemon.unit.text import unit_text
 from daemon.unit.values import Account, Host, Service, unit_name
 from tests.box import Box
@@ -260,6 +261,13 @@ def test_a_unit_of_ones_own_is_written_without_systemd_and_not_over_another(box:
     assert "was edited by hand; put your changes into a drop-in" in box.darkroom(*words, check=1).stderr
     unit.write_text("[Service]\nExecStart=/bin/true\n")
     assert "was not made by darkroom" in box.darkroom(*words, check=1).stderr
+
+
+def test_a_user_without_a_home_is_told_how_to_start_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is run by number."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert how_to_start(tmp_path / "config.yaml") == "`darkroom run`"
 
 
 def test_without_systemd_it_says_so(box: Box) -> None:
