@@ -133,10 +133,18 @@ def remedy_of(error: OSError, otherwise: str = "see to the disk") -> str:
 
 
 def install_again() -> str:
-    """What lets a service into folders that its unit does not name; "" where this is no service."""
-    unit = os.environ.get("DARKROOM_UNIT")
-    named = "" if unit == "darkroom" else f" --name {unit}"
-    return f"`darkroom service install{named}` again" if unit else ""
+    """What lets a service do what config.yaml did not ask for when its unit was made; "" where this is no service."""
+    for variable, user in (("DARKROOM_UNIT", False), ("DARKROOM_USER_UNIT", True)):
+        if name := os.environ.get(variable):
+            return f"{install_command(name, user=user)} again"
+    return ""
+
+
+def install_command(name: str, *, user: bool) -> str:
+    """The command that makes the unit of this name, in backquotes."""
+    words = " --user" if user else ""
+    words += "" if name == "darkroom" else f" --name {name}"
+    return f"`darkroom service install{words}`"
 
 
 def reading_failed(error: OSError) -> DarkroomError:

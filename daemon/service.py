@@ -16,6 +16,7 @@ from daemon.asking import whereabouts
 from daemon.asking.live_status import LiveStatus
 from daemon.assembly import Assembly
 from daemon.control.listener import Answer, Control
+from daemon.counted import counted
 from daemon.editing.adoption import adopt_in_ledger
 from daemon.editing.edits import Edits
 from daemon.errors import DarkroomError, FatalError, final
@@ -224,19 +225,24 @@ class Service:
         if self._once and waiting[0]:
             self._tell(waiting[1])
         if self._signals.ends:
-            self._tell(f"stopped; {self._left:,} pictures wait for the next start" if self._left else "stopped")
+            left = f"; {counted(self._left, 'picture')} left for the next start" if self._left else ""
+            self._tell(f"stopped{left}")
 
     def _exit_status(self) -> int:
         if not self._once:
             return 0
-        if not self._signals.ends:
-            self._tell(f"finished: {self._stages.tally.summary()}")
         if self._patience.gave_up:
             self._tell("gave up on the ledger; nothing is lost, start darkroom again when its disk is well")
-        elif self._left and not self._signals.ends:
-            self._tell(f"{self._left} pictures are left waiting; `darkroom jobs` says for what")
+        elif not self._signals.ends:
+            self._tell_what_came_of_it()
         unwell = self._patience.gave_up or self._left or not self._reported
         return 1 if self._stages.tally.counts[State.FAILED] or unwell else 0
+
+    def _tell_what_came_of_it(self) -> None:
+        ended = self._stages.tally.summary()
+        if self._left:
+            self._tell(f"{counted(self._left, 'picture')} left waiting; `darkroom jobs` says for what")
+        self._tell(f"finished: {ended or ('nothing could be done' if self._left else 'nothing was to be done')}")
 
     # -- parts of the loop ---------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ column and remedy.
 _STATUS = {
     "0": "It is done.",
     "1": "It failed, wholly or in part; standard error says what, where, and what to do.",
-    "2": "The command line or the configuration is wrong.",
+    "2": "The command line or the configuration is wrong (`service` and `doctor` end with 1 for a configuration).",
     "3": "`status`, `reload`: no daemon runs here, or none answers.",
 }
 _EXAMPLES = """

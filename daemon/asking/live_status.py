@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.asking.promptly import Promptly
 from daemon.asking.status_document import document
 from daemon.asking.why import why
+from daemon.counted import counted
 from daemon.version import darkroom_version
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class LiveStatus:
         work = stages.pipeline.in_flight
         told = f"{max(0, stages.open_jobs() - work):,} waiting, {work:,} in work, {stages.tally.rate():,.1f} pictures/s"
         told += f", on the {stages.runtime.label}" + (f"; blocked: {', '.join(blocked)}" if blocked else "")
-        told += f"; {unread} watched folders cannot be read" if (unread := len(stages.intake.unreadable())) else ""
+        if unread := len(stages.intake.unreadable()):
+            told += f"; {counted(unread, 'watched folder')} cannot be read"
         told += "; the ledger cannot be used" if stages.ledger.trouble() else ""
         return told + ("; config.yaml has faults, the rules from before are in force" if self._edits.faults else "")

@@ -25,11 +25,11 @@ def relocate(config: Config, old: Path, new: Path) -> str:
     """
     before, after = (os.path.abspath(path) for path in (old, new))
     _refuse_unused(config, after)
+    path = config.state_dir / "ledger.db"
+    if not is_there(path):
+        raise DarkroomError(f"{config.state_dir}: no ledger is here; put that of the old place there first")
     lock = DaemonLock(config.state_dir)
     try:
-        path = config.state_dir / "ledger.db"
-        if not is_there(path):
-            raise DarkroomError(f"{config.state_dir}: no ledger is here; put that of the old place there first")
         with closing(Ledger(path)) as ledger:
             return _told(ledger.relocate(before, after, same_file), after)
     finally:

@@ -47,9 +47,10 @@ def put_back(ledger: Ledger, jobs: Sequence[Job]) -> None:
 
 def ready_line(config: Config, jobs: int) -> str:
     """What was put back, and what else it takes."""
-    return f"{counted(jobs, 'job')} {State.WAITING.value}" + (
-        "" if alive(config.state_dir) else f"; {how_to_start(config.path)} takes them up"
-    )
+    what = f"{counted(jobs, 'job')} {State.WAITING.value} again"
+    if not jobs or alive(config.state_dir):
+        return what
+    return f"{what}; {how_to_start(config.path)} takes {'it' if jobs == 1 else 'them'} up"
 
 
 def cancel(config: Config, ids: Sequence[int]) -> int:

@@ -64,7 +64,7 @@ def _reload(options: argparse.Namespace) -> int:
     try:
         answer = there.ask("reload", patience=ANSWER_WITHIN + 2)
     except NoAnswerError as error:
-        remedy = f"{how_to_start(options.config.absolute())} starts one"
+        remedy = f"{how_to_start(options.config)} starts one"
         if alive(there.state_dir):
             remedy = f"process {holder(there.state_dir)} is one: it starts, ends, or hangs"
         say(f"darkroom: {error}; {remedy}", error=True)

@@ -206,7 +206,7 @@ class Edits:
         before, self._in_force, self.since = self._in_force, fresh, time.time()
         self._changes = list(changes(before, fresh, renamed))
         for line in self._changes:
-            self._tell(f"config.yaml: {line}")
+            self._tell(f"{self._path.name}: {line}")
         if self._in_force is self._wanted:
             self._reloading(False)
         self._reply()

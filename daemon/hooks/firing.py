@@ -21,6 +21,7 @@ from daemon.ledger import Move
 from daemon.life.threads import Threads
 from daemon.model import Config, Job, Rule, State, unfinished
 from daemon.rulebook import Rulebook
+from daemon.unit.closed import no_network
 
 AT_ONCE = 8
 """Hooks that run at the same time, at most, of all rules together. Of one rule there is one at a time."""
@@ -131,7 +132,8 @@ class Hooks:
             if (trouble := process.look(now)) is not None:
                 del self._running[name]
                 if trouble:
-                    self._complain(f"{process.event.place}: {trouble}")
+                    closed = no_network()
+                    self._complain(f"{process.event.place}: {trouble}" + (f"; {closed}" if closed else ""))
         ending = self._ending.is_set()
         with self._lock:
             failed = list(islice(self._failures.due(now, self._running, at_once=ending), self._room))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from daemon.editing.adoption import Adopted, Adoption, adopt_in_ledger
-from daemon.errors import BlockedError
+from daemon.errors import BlockedError, install_again
 from daemon.groups.grouping import Grouping
 from daemon.intake.hints import Hints
 from daemon.intake.newcomers import Newcomers, by_root
@@ -150,6 +150,9 @@ class Intake:
     def unreadable(self) -> dict[str, str]:
         """Folders that cannot be read, and why: nothing in them is found."""
         problems = self._unread | self._watcher.missing()
+        if again := install_again():  # the unit may hide the folder
+            lately = f"not there; if config.yaml names it since lately: {again}"
+            problems |= {root: lately for root, problem in problems.items() if problem == "not there"}
         return {root: problem for root, problem in problems.items() if root in self._rules}
 
     # -- its parts -----------------------------------------------------------------------------------------------

@@ -60,9 +60,9 @@ class Tally:
         return [Event(f"{rule}: {number} pictures done {rate}") for rule, number in by_rule.items()] + events
 
     def summary(self) -> str:
-        """How many jobs ended how."""
+        """How many jobs ended how; "" if none did."""
         ends = [state for state in (State.DONE, State.FAILED, State.SKIPPED, State.CANCELLED) if self.counts[state]]
-        return ", ".join(f"{self.counts[state]:,} {state}" for state in ends) or "nothing was to be done"
+        return ", ".join(f"{self.counts[state]:,} {state}" for state in ends)
 
     def rate(self) -> float:
         """Pictures done per second, over the last seconds in which there was work."""

@@ -18,7 +18,7 @@ class DaemonLock:
 
     def __init__(self, state_dir: Path) -> None:
         try:
-            self._file = (state_dir / LOCK).open("a+", encoding="ascii")
+            self._file = os.fdopen(_opened(state_dir / LOCK), "a+", encoding="ascii")
         except OSError as error:
             raise writing_failed(str(state_dir / LOCK), error) from error
         if not self._take():
@@ -47,6 +47,16 @@ class DaemonLock:
     def release(self) -> None:
         """Give the right back."""
         self._file.close()
+
+
+def _opened(path: Path) -> int:
+    """A lock that root makes is that of the owner of the folder, who has to take it next; no link leads root astray."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+    folder = path.parent.stat()
+    if os.geteuid() == 0 != folder.st_uid and os.fstat(lock).st_uid == 0:
+        with contextlib.suppress(OSError):  # a file system without owners
+            os.fchown(lock, folder.st_uid, folder.st_gid)
+    return lock
 
 
 def alive(state_dir: Path) -> bool:

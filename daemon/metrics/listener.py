@@ -21,7 +21,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
 from prometheus_client.registry import Collector
 
-from daemon.errors import DarkroomError, accepting_failed
+from daemon.errors import DarkroomError, accepting_failed, install_again
 from daemon.folders import make_folder
 from daemon.options import MetricsOptions
 from daemon.sockets import MODE, short
@@ -69,7 +69,7 @@ class Listener:
             self._server = self._listening()
             self._say(f"metrics: {self._place}")
         except OSError as error:
-            remedy = _REMEDIES.get(error.errno or 0, "choose another place")
+            remedy = _remedy(error)
             self._trouble(f"{self._place}: {error.strerror or error}; {remedy}")
         except DarkroomError as error:
             self._trouble(str(error))
@@ -131,6 +131,12 @@ class Listener:
             with contextlib.suppress(OSError):  # it is gone already
                 if os.lstat(self._options.socket).st_ino == self._inode:
                     self._options.socket.unlink()
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EAFNOSUPPORT and (again := install_again()):
+        return f"config.yaml had no port when the unit was made: {again}"
+    return _REMEDIES.get(error.errno or 0, "choose another place")
 
 
 class _Briefly(socketserver.TCPServer):

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import join
+from shlex import join, quote
 
 from daemon.config import load_config
-from daemon.errors import DarkroomError
+from daemon.errors import DarkroomError, install_command
 from daemon.model import Config
 from daemon.unit import account, manager, preparing, stamp
 from daemon.unit.folders import folders_of
@@ -73,6 +73,7 @@ def uninstall(wish: Wish, tell: Tell) -> None:
     if found is None:
         raise DarkroomError(f"{service.file}: there is no such unit; say which one with --name, or --user")
     _refuse_edited(service, found)
+    _refuse_of_another(wish, service, found)
     manager.refuse_without(service)
     told = Manager(service)
     told.disable()
@@ -99,8 +100,11 @@ def _made(config: Config, service: Service) -> str:
 def _refuse_others(wish: Wish, action: str) -> None:
     """Units of the machine are root's to write."""
     if not wish.of_the_user and os.geteuid() != 0:
-        words = ["sudo", sys.executable, "-m", "daemon.cli", "service", action, "-c", os.path.abspath(wish.config)]
+        # -P: nothing is taken from the folder where root calls it.
+        words = ["sudo", sys.executable, "-P", "-m", "daemon.cli", "service", action]
+        words += ["-c", os.path.abspath(wish.config)]
         words += ["--name", wish.name] if wish.name != NAME else []
+        words += ["--run-as", wish.run_as] if wish.run_as is not None else []
         raise DarkroomError(f"services of the machine are root's: `{join(words)}`, or --user for one of your own")
 
 
@@ -124,6 +128,14 @@ def _refuse_edited(service: Service, found: stamp.Found) -> None:
         )
 
 
+def _refuse_of_another(wish: Wish, service: Service, found: stamp.Found) -> None:
+    """Whoever stands beside a config.yaml means the service of that one."""
+    here = os.path.abspath(wish.config)
+    if found.config != here and os.path.exists(here):
+        other = f"{service.file} is the service of {found.config}, and not of {here}"
+        raise DarkroomError(f"{other}; say which one with --name, or, if it is meant, -c {quote(found.config)}")
+
+
 def _prepared(config: Config, service: Service, tell: Tell) -> Service:
     """Make what is missing. The service, with an account that exists."""
     if service.account is not None and not service.account.exists:
@@ -133,8 +145,10 @@ def _prepared(config: Config, service: Service, tell: Tell) -> Service:
     preparing.refuse_unusable(config.path, service.account, Host.of_this_process(0))
     if made := list(preparing.make_folders(folders, service.account)):
         here = config.path.parent
-        below = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in made]
-        tell(f"made, in {here}: {', '.join(below)}")
+        if below := [str(path.relative_to(here)) for path in made if path.is_relative_to(here)]:
+            tell(f"made, in {here}: {', '.join(below)}")
+        if elsewhere := [str(path) for path in made if not path.is_relative_to(here)]:
+            tell(f"made: {', '.join(elsewhere)}")
     for line in preparing.unwritable(folders, config, service.account):
         tell(f"note: {line}")
     preparing.refuse_foreign_state(config.state_dir, service.account)
@@ -170,6 +184,7 @@ def _tell_on(service: Service, tell: Tell, *, start: bool) -> None:
     tell(f"  systemctl{user} status {service.name}    how it is, and what it works on")
     tell(f"  journalctl{user} -fu {service.name}      what it says")
     tell(f"  systemctl{user} reload {service.name}    take an edit of config.yaml, or hear what is wrong with it")
-    tell("  after a rule with a folder elsewhere: `darkroom service install` again, which lets the service write there")
+    again = install_command(service.name, user=service.of_the_user)
+    tell(f"  after a rule with a folder elsewhere, or the first hook: {again} again, which allows the service that")
     if service.of_the_user and not Path("/var/lib/systemd/linger", Path.home().name).exists():
         tell("  loginctl enable-linger               it stops when you log out, unless you say so")

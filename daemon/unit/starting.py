@@ -10,7 +10,7 @@ from daemon.unit.values import MADE_FROM, SYSTEM_UNITS, user_units
 
 
 def how_to_start(config: Path) -> str:
-    """The command, in backquotes, for the file at this absolute path."""
+    """The command, in backquotes, for the file at this path, however it is written."""
     entry = entry_of(config)
     home = Path(os.path.expanduser("~"))  # unlike Path.home(), no error for a number without a home, as in containers
     for folder, words in ((SYSTEM_UNITS, "sudo systemctl"), (user_units(home), "systemctl --user")):

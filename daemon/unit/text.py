@@ -55,7 +55,7 @@ def _running(config: Config, service: Service, host: Host) -> Iterator[str]:
     if service.account is not None:
         yield f"User={service.account.name}"
     yield f"SyslogIdentifier={service.name}"
-    yield f"Environment=DARKROOM_UNIT={service.name}"
+    yield f"Environment={'DARKROOM_USER_UNIT' if service.of_the_user else 'DARKROOM_UNIT'}={service.name}"
     if host.python_path:
         yield f"Environment={escape.word(f'PYTHONPATH={host.python_path}')}"
 
@@ -112,7 +112,7 @@ def _writing(config: Config, service: Service, folders: Folders) -> Iterator[str
     places = [*folders.named, config.path, *code()]
     yield f"ProtectHome={'read-only' if below(HOMES, places) or service.of_the_user else 'yes'}"
     if below(TEMPORARY, places):  # a private one would hide them
-        yield f"ReadWritePaths={escape.words(TEMPORARY)}"
+        yield f"ReadWritePaths={' '.join(f'-{place}' for place in TEMPORARY)}"
     else:
         yield "PrivateTmp=yes"
     yield "UMask=0022"

@@ -238,17 +238,21 @@ def test_status_of_a_daemon(worked: Box) -> None:
     assert re.search(r"^mosaic +· +· +1 +1 +1 +·$", said, re.MULTILINE)
 
 
-def test_status_tells_of_a_watched_folder_that_is_gone(box: Box) -> None:
-    daemon = box.start()
+@pytest.mark.parametrize("unit", ["", "scans"])
+def test_status_tells_of_a_watched_folder_that_is_gone(box: Box, unit: str) -> None:
+    daemon = box.start(DARKROOM_UNIT=unit)
+    what = "not there"
+    if unit:  # its unit may not let the service make the folder
+        what += "; if config.yaml names it since lately: `darkroom service install --name scans` again"
     (box.folder / "in").rename(box.folder / "away")
 
     def unreadable() -> dict[str, str]:
         found: dict[str, str] = json.loads(box.darkroom("status", "--json").stdout)["rules"][0]["unreadable"]
         return found
 
-    assert wait_until(unreadable) == {f"{box.folder}/in": "not there"}
+    assert wait_until(unreadable) == {f"{box.folder}/in": what}
     told = box.darkroom("status").stdout
-    assert f"{box.folder}/in: not there; nothing in it is taken until it can be read" in told
+    assert f"{box.folder}/in: {what}; nothing in it is taken until it can be read" in told
     (box.folder / "away").rename(box.folder / "in")
     wait_until(lambda: not unreadable())
     assert daemon.stop() == 0

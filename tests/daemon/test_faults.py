@@ -195,7 +195,7 @@ def test_once_with_a_blocked_rule_says_what_is_left(box: Box, small: Pixels) -> 
     box.drop("in/one/a.png", small)
     box.drop("in/two/b.png", small)
     done = run(box, driver(box, "cli", "parser"), "run", "--once", check=1)
-    assert "1 pictures are left waiting" in done.stdout and "move it away" in done.stdout
+    assert "1 picture left waiting" in done.stdout and "move it away" in done.stdout
     assert box.files("out/two") == ["b.png"] and box.states() == {"a.png": "waiting", "b.png": "done"}
 
 
@@ -372,7 +372,7 @@ def test_once_ends_when_the_ledger_can_be_read_and_not_written(box: Box, small: 
         "    raise BlockedError('ledger.db: disk I/O error; free space on its disk')",
     )
     done = run(box, driver(box, "ledger.database", "Database._transact", *body), "run", "--once", check=1)
-    assert "gave up on the ledger" in done.stdout or "1 pictures are left waiting" in done.stdout
+    assert "gave up on the ledger" in done.stdout or "1 picture left waiting" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     box.once()
     assert box.states() == {"a.png": "done"} and box.files() == ["a.png"]

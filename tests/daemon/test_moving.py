@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -135,3 +136,22 @@ def test_a_back_up_made_while_it_works(box: Box, small: Pixels) -> None:
     box.once()
     assert box.files("out") == ["before.png", "since.png"]
     assert (box.folder / "out/before.png").stat().st_mtime_ns == kept
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can work in another user's folder")
+def test_what_root_relocates_stays_its_owners_to_lock(worked: Box, tmp_path: Path) -> None:
+    """A back-up has no lock: `relocate`, called by root, makes one, and the service has to take it."""
+    lock = worked.folder / "var/daemon.lock"
+    lock.unlink()
+    os.chown(worked.folder / "var", 1, 1)
+    relocate(worked, worked.folder)
+    assert (lock.stat().st_uid, lock.stat().st_gid) == (1, 1)
+    aside = tmp_path / "aside"
+    aside.write_text("not a lock")
+    lock.unlink()
+    lock.symlink_to(aside)
+    assert "daemon.lock: cannot be written" in relocate(worked, worked.folder, check=1)
+    assert aside.read_text() == "not a lock"
+    (worked.folder / "var/ledger.db").unlink()
+    lock.unlink()
+    assert "no ledger is here" in relocate(worked, worked.folder, check=1) and not lock.exists()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from daemon.cli import parser
 from daemon.config import load_config
 from kernels.chain import parse_chain
 from kernels.spec import operators
@@ -108,3 +110,18 @@ def test_every_room_is_in_the_architecture() -> None:
     listed = set(re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE))
     floors = {"kernels", "export", "daemon"}
     assert listed - floors == {path.parent.name for path in (REPOSITORY / "daemon").glob("*/__init__.py")}
+
+
+def told_commands() -> list[str]:
+    """Every line of a shell block that calls darkroom."""
+    blocks = [block for page in PAGES for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.M | re.S)]
+    return sorted(
+        {line for block in blocks for line in block.splitlines() if re.match(r"(sudo )?\S*\bdarkroom ", line)}
+    )
+
+
+@pytest.mark.parametrize("line", told_commands())
+def test_commands_are_understood(line: str) -> None:
+    words = shlex.split(re.split(r" [>|] ", line)[0], comments=True)
+    words = words[words.index(next(word for word in words if word.endswith("darkroom"))) + 1 :]
+    parser(words).parse_args(words)

@@ -27,7 +27,7 @@ def test_every_picture_of_a_rule(done: Box, small: Pixels) -> None:
     (done.folder / "in/2.png").unlink()
     done.drop("in/3.png", small[::-1].copy())
     said = done.darkroom("redo", "--rule", "mosaic").stdout
-    assert said.startswith("3 jobs waiting; `darkroom run` takes them up")
+    assert said.startswith("3 jobs waiting again; `darkroom run` takes them up")
     assert "1 sources are gone" in said and "1 sources have changed" in said
     done.once(check=1)
     assert done.files() == [
@@ -75,7 +75,7 @@ def test_retry_of_a_job_that_its_rule_takes_no_more(done: Box) -> None:
     configure(done, rule("other", "elsewhere"))
     said = done.darkroom("retry", number(done, "5.png"), check=1).stderr
     assert "(5.png) cannot run again: config.yaml has no rule mosaic any more" in said
-    assert done.darkroom("retry", "--all-failed").stdout.startswith("0 jobs waiting")
+    assert done.darkroom("retry", "--all-failed").stdout == "0 jobs waiting again\n"
 
 
 HANGS = slow_encoding(600)

@@ -345,6 +345,26 @@ def test_a_folder_that_the_unit_hides_is_told(served: Served, jpeg: bytes) -> No
     assert "blocked" not in served.machine.darkroom("status", "-c", served.inside("config.yaml"))
 
 
+def test_the_first_hook_and_port_are_the_services_after_another_install(served: Served) -> None:
+    hook = "    on_failure: {webhook: 'http://127.0.0.1:9/', every: 0}\n"
+    served.configure(CONFIG.replace("settle:", "metrics: {port: 9464}\nsettle:") + hook)
+    served.systemctl("restart", "darkroom")
+    told = "config.yaml had no port when the unit was made: `darkroom service install` again"
+    wait_until(lambda: told in served.machine.journal("darkroom"), what="the complaint about the port")
+    served.drop("no-picture.jpg", b"no picture")
+    told = "the network is closed to the service: config.yaml had no hook when the unit was made; `darkroom service "
+    wait_until(lambda: told in served.machine.journal("darkroom"), what="the complaint about the hook")
+    served.service("install")
+    before = served.machine.journal("darkroom")
+    assert "metrics: http://127.0.0.1:9464/metrics" in before
+    served.drop("no-picture-either.jpg", b"no picture either")
+    told = "not reached: Connection refused"
+    wait_until(lambda: told in served.machine.journal("darkroom"), what="that the network is open")
+    assert served.machine.journal("darkroom").count("the network is closed") == before.count("the network is closed")
+    served.configure()
+    served.service("install")
+
+
 def test_odd_names_reach_the_daemon_whole(served: Served, graphs: Path, jpeg: bytes) -> None:
     name = "a b%h $HOME \"q\" 'x' \\ é; #"
     folder = served.machine.shared / name
@@ -408,9 +428,11 @@ def test_a_users_own_service(served: Served, jpeg: bytes) -> None:
 
 def test_reload_says_what_is_wrong_and_keeps_the_rules(served: Served) -> None:
     """What `ExecReload` calls: the command of a live daemon."""
-    pid = served.pid
+    pid, changed = served.pid, "config.yaml: rule mosaic changed: steps"
+    before = served.machine.journal("darkroom").count(changed)
     served.configure(CONFIG.replace("block: 16", "block: 8"))
     served.systemctl("reload", "darkroom")
+    assert served.machine.journal("darkroom").count(changed) == before + 1, "systemctl returned before it was in force"
     served.configure(CONFIG.replace("watch:", "wach:"))
     assert "failed" in served.systemctl("reload", "darkroom", check=False)
     assert "rules[0].wach" in served.machine.journal("darkroom")

@@ -16,6 +16,7 @@ from daemon.config import load_config
 from daemon.errors import DarkroomError
 from daemon.model import Config
 from daemon.unit.closed import closed
+from daemon.unit.starting import how_to_start
 from daemon.unit.text import unit_text
 from daemon.unit.values import Account, Host, Service, unit_name
 from tests.box import Box
@@ -85,6 +86,9 @@ def test_systemd_calls_it_safe(tmp_path: Path) -> None:
     home = configured(tmp_path, rule(watch="/home/anna/in"), path="/home/anna/darkroom/config.yaml")
     assert exposure(tmp_path, home) <= 1.0
     assert exposure(tmp_path, configured(tmp_path, head="runtime: {device: cuda}\n")) <= 1.5
+    assert exposure(tmp_path, configured(tmp_path, head="metrics: {port: 9464}\n")) <= 1.5
+    hook = f"{rule()}    on_idle: {{webhook: 'https://example.org'}}\n"
+    assert exposure(tmp_path, configured(tmp_path, hook, head="runtime: {device: cuda}\n")) <= 2.0
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
@@ -138,7 +142,7 @@ def test_homes_are_closed_unless_something_lies_there(tmp_path: Path) -> None:
 
 def test_folders_below_tmp_are_seen(tmp_path: Path) -> None:
     found = made(configured(tmp_path, rule(watch="/tmp/in")))
-    assert "PrivateTmp" not in found and "/tmp /var/tmp" in found["ReadWritePaths"]
+    assert "PrivateTmp" not in found and "-/tmp -/var/tmp" in found["ReadWritePaths"]
 
 
 MOUNTS = """\
@@ -161,6 +165,9 @@ def test_what_the_unit_closes_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
         "home": f"/home/anna/out: {why}; {again}",
     }
     monkeypatch.delenv("DARKROOM_UNIT")
+    monkeypatch.setenv("DARKROOM_USER_UNIT", "darkroom")
+    assert closed(config.rules, tmp_path / "mountinfo")["dropped"].endswith("`darkroom service install --user` again")
+    monkeypatch.delenv("DARKROOM_USER_UNIT")
     assert closed(config.rules, tmp_path / "mountinfo") == {}, "not a service"
 
 
@@ -239,17 +246,28 @@ def test_a_unit_of_ones_own_is_written_without_systemd_and_not_over_another(box:
     words = ("service", "install", "--user", "--no-start")
     assert "`darkroom run` starts one" in box.darkroom("status", check=3).stdout
     said = box.darkroom(*words).stdout
-    assert "`systemctl --user start darkroom` starts one" in box.darkroom("status", check=3).stdout
+    for command in (("status",), ("reload", "-c", f"../{box.folder.name}/config.yaml")):
+        done = box.darkroom(*command, check=3)
+        assert "`systemctl --user start darkroom` starts one" in done.stdout + done.stderr
     assert f"wrote {unit}" in said and "systemctl --user daemon-reload && " in said
     assert unit.read_text() == box.darkroom("service", "show", "--user").stdout
     assert f"{unit} is as it should be" in box.darkroom(*words).stdout
     other = box.folder / "other.yaml"
     other.write_text((box.folder / "config.yaml").read_text())
     assert "--name" in box.darkroom(*words, "-c", "other.yaml", check=1).stderr
+    said = box.darkroom("service", "uninstall", "--user", "-c", "other.yaml", check=1).stderr
+    assert f"is the service of {box.folder}/config.yaml, and not of {other}" in said and unit.exists()
     unit.write_text(unit.read_text() + "Nice=5\n")
     assert "was edited by hand; put your changes into a drop-in" in box.darkroom(*words, check=1).stderr
     unit.write_text("[Service]\nExecStart=/bin/true\n")
     assert "was not made by darkroom" in box.darkroom(*words, check=1).stderr
+
+
+def test_a_user_without_a_home_is_told_how_to_start_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is run by number."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert how_to_start(tmp_path / "config.yaml") == "`darkroom run`"
 
 
 def test_without_systemd_it_says_so(box: Box) -> None:

@@ -22,7 +22,7 @@ def ended(daemon: Daemon, number: int) -> float:
     assert daemon.stop(number) == 0, daemon.lines
     took = time.monotonic() - began
     gone(*found)
-    assert daemon.said("stopped; 1 pictures wait for the next start") and not daemon.said("Traceback")
+    assert daemon.said("stopped; 1 picture left for the next start") and not daemon.said("Traceback")
     assert not daemon.said("stopped while a picture was being worked on")
     return took
 
