@@ -187,8 +187,8 @@ class Service:
         stages = self._stages
         self._signs.stopping()
         self._stop.set()
-        stages.intake.wake()
-        stages.graphs.wake()
+        for waiting in (stages.intake, stages.graphs, stages.metrics, self._control):
+            waiting.wake()
         stages.host.stop()
         clean = stages.pipeline.stop(STOP_WITHIN)
         clean = stages.host.join(1.0) and clean

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from daemon.control.wire import PATIENCE, SOCKET, receive, send
 from daemon.errors import DarkroomError, accepting_failed, writing_failed
 from daemon.life.threads import Threads
-from daemon.sockets import MODE, short
+from daemon.sockets import MODE, knock, short
 
 log = logging.getLogger("darkroom")
 
@@ -87,6 +87,11 @@ class Control:
                 stop.wait(LOOK)
             else:
                 self._serve(asker, number)
+
+    def wake(self) -> None:
+        """End the current wait for somebody who asks."""
+        with contextlib.suppress(OSError), short(self._state_dir) as folder:
+            knock(socket.AF_UNIX, f"{folder}/{SOCKET}")
 
     def _serve(self, asker: socket.socket, number: int) -> None:
         try:

@@ -55,6 +55,11 @@ class Metrics:
             listener.open()
             threads.start("metrics", lambda: listener.run(stop))
 
+    def wake(self) -> None:
+        """Have the thread notice that it is to stop."""
+        if self._listener is not None:
+            self._listener.wake()
+
     def close(self) -> None:
         """Listen no more."""
         if self._listener is not None:

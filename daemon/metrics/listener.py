@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 from daemon.errors import DarkroomError, accepting_failed, install_again
 from daemon.folders import make_folder
 from daemon.options import MetricsOptions
-from daemon.sockets import MODE, short
+from daemon.sockets import MODE, knock, short
 
 log = logging.getLogger("darkroom")
 
@@ -122,6 +122,14 @@ class Listener:
             self._say(f"metrics: {accepting_failed(self._place, server.trouble)}")
             server.trouble = None
             stop.wait(LOOK)
+
+    def wake(self) -> None:
+        """End the current wait for somebody who asks."""
+        if self._options.port is not None:
+            knock(socket.AF_INET, (LOOPBACK, self._options.port))
+        elif (path := self._options.socket) is not None:
+            with contextlib.suppress(OSError), short(path.parent) as folder:
+                knock(socket.AF_UNIX, f"{folder}/{path.name}")
 
     def close(self) -> None:
         """Listen no more."""

@@ -254,3 +254,14 @@ def test_faults_of_the_key(tmp_path: Path, entry: str) -> None:
 def test_the_socket_lies_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(f"version: 1\n{RULES}\nmetrics: {{socket: run/metrics.sock}}")
     assert load_config(tmp_path / "config.yaml").metrics == MetricsOptions(socket=tmp_path / "run/metrics.sock")
+
+
+@pytest.mark.parametrize("on_port", [True, False])
+def test_the_end_waits_for_nobody_who_might_ask(box: Box, on_port: bool) -> None:
+    """Threads that wait for askers are woken: one that is not would keep the ledger open."""
+    place = f"port: {free_port()}" if on_port else "socket: m.sock"
+    box.rules(head=f"settle: 100ms\nmetrics: {{{place}}}")
+    daemon = box.start(before="import daemon.control.listener as c, daemon.metrics.listener as m; c.LOOK = 60.0\n"
+                       "m._Briefly.timeout = 60.0")  # fmt: skip
+    assert daemon.stop() == 0
+    assert not list((box.folder / "var").glob("ledger.db-*"))
