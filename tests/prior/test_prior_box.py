@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.box import ENVIRONMENT, Box, Pixels
+from tests.box import ENVIRONMENT, Box, Pixels, wait_until
 from tests.tasks.taskbox import TaskBox, kill, losses, rule, workers
 
 MASKED = 'inputs: {picture: "{key}.*", mask: "{key}.mask.*"}'
@@ -103,6 +103,10 @@ def test_killed_in_the_midst_it_gives_the_same_picture(priorbox: TaskBox, pictur
     daemon = priorbox.start()
     priorbox.until("slow/a.png", "running")
     priorbox.until_saved(priorbox.row("slow/a.png")[0])
+    # The file is there a moment before the daemon is told of it, and it is told of a later step after that.
+    wait_until(
+        lambda: any(task["step"] > 2 for task in priorbox.snapshot()["tasks"]), 60, "a step after the checkpoint"
+    )
     (worker,) = workers(daemon)
     kill(worker)
     priorbox.until("slow/a.png", "done")
