@@ -6,7 +6,6 @@ import argparse
 import faulthandler
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +80,7 @@ def _check(options: argparse.Namespace) -> int:
     from daemon.config import check_config, load_config
 
     if options.explain and not options.strict:
-        return _explain(load_config(options.config), options.explain)
+        return _explain(load_config(options.config), options)
     config, found = check_config(options.config)
     for each in found:
         say(each.text(str(options.config)), error=True)
@@ -89,17 +88,18 @@ def _check(options: argparse.Namespace) -> int:
     if config is None:
         return USAGE
     if options.explain:
-        _explain(config, options.explain)
+        _explain(config, options)
     told = f", {counted(doubts, 'warning')}" if doubts else ""
     say(f"{options.config}: {counted(len(config.rules), 'rule')}, no faults{told}")
     return USAGE if doubts and options.strict else OK
 
 
-def _explain(config: Config, paths: Sequence[Path]) -> int:
+def _explain(config: Config, options: argparse.Namespace) -> int:
     from daemon.foresight.explaining import explain
 
+    log_errors(options.debug)
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    for line in explain(config, paths):  # each file may be read whole
+    for line in explain(config, options.explain):  # each file may be read whole
         say(line)
     return OK
 

@@ -112,7 +112,7 @@ class _ReadOnly(Database):
             except OSError as error:
                 what = f"{self.path}: cannot be copied, to be read without a trace ({error.strerror})"
                 raise BlockedError(f"{what}; {remedy_of(error, 'ask as the owner of the daemon')}") from error
-            with closing(self._connected(f"file:{folder}/ledger.db")) as opened, reported(self.path):
+            with closing(self._connected(address(Path(folder, "ledger.db"), "mode=rw"))) as opened, reported(self.path):
                 copy = _in_memory()
                 opened.backup(copy)
                 return copy

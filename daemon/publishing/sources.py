@@ -59,7 +59,7 @@ class Sources:
         self._next = 0.0
 
     def dispose_soon(self) -> None:
-        """The same, but only now and then where looking through all that are due takes long.
+        """`dispose`, but only now and then where looking through all that are due takes long.
 
         Sources that wait for a slower rule may be thousands, and would be looked at after each group published.
         """
@@ -70,7 +70,7 @@ class Sources:
     def dispose(self) -> float:
         """Deal with every source of a done job that no other rule has yet to read.
 
-        The seconds that deleting and moving took: to another disk, minutes are nothing unusual.
+        Returns the seconds that deleting and moving took: to another disk, minutes are nothing unusual.
         """
         acted = 0.0
         rules = self._rulebook.rules
