@@ -16,7 +16,7 @@ from daemon.unit import account, manager, preparing, stamp
 from daemon.unit.folders import folders_of
 from daemon.unit.manager import Manager
 from daemon.unit.text import unit_text
-from daemon.unit.values import NAME, Host, Service, unit_name
+from daemon.unit.values import NAME, Host, Service, own_home, unit_name
 
 Tell = Callable[[str], None]
 
@@ -36,8 +36,12 @@ class Wish:
         if self.of_the_user:
             if self.run_as is not None:
                 raise DarkroomError("--run-as: a service of --user works as that user; leave one of the two out")
-            return Service(name, None, Path.home())
-        here = stamp.find(Service(name, account.NOBODY, Path.home()).file)
+            if not (home := own_home()).is_absolute():
+                raise DarkroomError(
+                    "this user has no home, and so no services of its own; leave --user out, or set HOME"
+                )
+            return Service(name, None, home)
+        here = stamp.find(Service(name, account.NOBODY, own_home()).file)
         # An editor that root runs may leave the file to root: a service that is there keeps its user.
         before = here.user if here is not None and here.config == os.path.abspath(self.config) else None
         found = account.account_of(self.config, self.run_as or before)
@@ -68,7 +72,7 @@ def install(wish: Wish, tell: Tell, *, start: bool) -> None:
 def uninstall(wish: Wish, tell: Tell) -> None:
     """Stop the service and remove its unit; pictures, state_dir and config.yaml stay. Raises DarkroomError."""
     _refuse_others(wish, "uninstall")
-    service = Service(unit_name(wish.name), None if wish.of_the_user else account.NOBODY, Path.home())
+    service = Service(unit_name(wish.name), None if wish.of_the_user else account.NOBODY, own_home())
     found = stamp.find(service.file)
     if found is None:
         raise DarkroomError(f"{service.file}: there is no such unit; say which one with --name, or --user")
@@ -186,5 +190,5 @@ def _tell_on(service: Service, tell: Tell, *, start: bool) -> None:
     tell(f"  systemctl{user} reload {service.name}    take an edit of config.yaml, or hear what is wrong with it")
     again = install_command(service.name, user=service.of_the_user)
     tell(f"  after a rule with a folder elsewhere, or the first hook: {again} again, which allows the service that")
-    if service.of_the_user and not Path("/var/lib/systemd/linger", Path.home().name).exists():
+    if service.of_the_user and not Path("/var/lib/systemd/linger", own_home().name).exists():
         tell("  loginctl enable-linger               it stops when you log out, unless you say so")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from daemon.publishing.entries import entry_of
-from daemon.unit.values import MADE_FROM, SYSTEM_UNITS, user_units
+from daemon.unit.values import MADE_FROM, SYSTEM_UNITS, own_home, user_units
 
 
 def how_to_start(config: Path) -> str:
     """The command, in backquotes, for the file at this path, however it is written."""
     entry = entry_of(config)
-    home = Path(os.path.expanduser("~"))  # unlike Path.home(), no error for a number without a home, as in containers
-    for folder, words in ((SYSTEM_UNITS, "sudo systemctl"), (user_units(home), "systemctl --user")):
+    for folder, words in ((SYSTEM_UNITS, "sudo systemctl"), (user_units(own_home()), "systemctl --user")):
         for file in sorted(folder.glob("*.service")):
             made_from = _first_line(file).removeprefix(MADE_FROM)
             if made_from.startswith("/") and entry_of(made_from) == entry:

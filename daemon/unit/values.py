@@ -17,6 +17,11 @@ MADE_FROM = "# Made by `darkroom service install` from "
 """How a unit file begins; the path of its config.yaml follows."""
 
 
+def own_home() -> Path:
+    """Whose `~` is ours; that itself where a user has none, as in containers: unlike Path.home(), no error."""
+    return Path(os.path.expanduser("~"))
+
+
 def user_units(home: Path) -> Path:
     """Where the unit files of a user's own service manager lie."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"

@@ -223,6 +223,8 @@ def test_a_user_without_a_home(worked: Box) -> None:
     assert "`darkroom run` starts one" in say("status").stdout
     done = say("apply", "mosaic", "in/cat.png", "-o", "cat.png")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "set HOME or XDG_CACHE_HOME" in done.stderr
+    shown = say("service", "show", "--user")
+    assert (shown.returncode, shown.stderr.count("\n")) == (1, 1) and "leave --user out, or set HOME" in shown.stderr
 
 
 def test_status_of_a_daemon(worked: Box) -> None:

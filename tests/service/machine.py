@@ -50,6 +50,8 @@ class Machine:
             self.close()
             said = self._log.read_text(errors="replace").strip().splitlines()
             raise NoMachineError(f"systemd does not boot in a container here: {(said or [str(error)])[-1]}") from error
+        # Where two machines boot at once, its users are not always made at the first try, and root has no home then.
+        self.run("systemd-sysusers")
         for path in self._code():  # folders above it that were made for it are root's alone
             for above in path.parents:
                 self.run("chmod", "a+rx", str(above), check=False)
