@@ -95,6 +95,7 @@ class Service:
 
     def run(self) -> int:
         """Work until a signal, or with `once` until everything there is finished. The exit status."""
+        self._threads.start("signals", self._signals.run)
         self._signals.hear()
         keep_pages()
         spare_the_collector()
@@ -187,7 +188,7 @@ class Service:
         stages = self._stages
         self._signs.stopping()
         self._stop.set()
-        for waiting in (stages.intake, stages.graphs, stages.metrics, self._control):
+        for waiting in (self._signals, stages.intake, stages.graphs, stages.metrics, self._control):
             waiting.wake()
         stages.host.stop()
         clean = stages.pipeline.stop(STOP_WITHIN)

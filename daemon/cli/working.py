@@ -51,10 +51,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         raise ConfigError(["darkroom run: --json goes with --dry-run; add that, or ask `darkroom status --json`"])
     from daemon.config import load_config
+    from daemon.journal.lasting import outlive_readers
     from daemon.service import Service
 
     log_errors(options.debug)
     faulthandler.enable()  # a crash, or a watchdog's SIGABRT, says where every thread was
+    outlive_readers()
     status = Service(load_config(options.config), once=options.once, debug=options.debug).run()
     sys.stdout.flush()
     return status

@@ -54,16 +54,13 @@ class Journal:
         return level <= Level[self._options().level.upper()]
 
     def write(self, event: Event) -> None:
-        """Write a line; a reader that went away, or a full disk behind it, must not end the work."""
+        """Write a line."""
         if not self.wants(event.level):
             return
         lines = "".join(f"{line}\n" for line in self._lines(event))
-        try:
-            with self._lock:  # threads tell things at the same time, and a line must stay whole
-                sys.stdout.write(lines)
-                sys.stdout.flush()
-        except OSError:
-            sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - for the rest of the process
+        with self._lock:  # threads tell things at the same time, and a line must stay whole
+            sys.stdout.write(lines)
+            sys.stdout.flush()
 
     def _lines(self, event: Event) -> list[str]:
         lines = [_as_json(event)] if self._options().format is LogFormat.JSON else event.lines()

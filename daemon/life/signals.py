@@ -1,8 +1,13 @@
-"""Signals: each only sets a flag, on which the loop acts."""
+"""Signals. Their handlers take no lock: what they ask for is done by a thread.
+
+A handler runs in the main thread, in the midst of whatever that does. Had that just taken the lock of the event which
+the handler sets, both would wait for good: one in ten daemons whose terminal was closed as they became ready hung so.
+"""
 
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 from collections.abc import Callable
@@ -15,6 +20,8 @@ class Signals:
     def __init__(self, stop: threading.Event, reload: Callable[[], None]) -> None:
         self._stop = stop
         self._reload = reload
+        self._heard: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        """The one queue whose `put` may interrupt itself, as the documentation of Python says."""
         self.ends = 0
         """How many asked for the end."""
 
@@ -26,12 +33,21 @@ class Signals:
             signal.signal(signal.SIGHUP, self._on_end if _has_terminal() else self._on_hangup)
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
 
+    def run(self) -> None:
+        """Do what is asked for, until `wake`."""
+        while (asked := self._heard.get()) is not None:
+            asked()
+
+    def wake(self) -> None:
+        """End `run`."""
+        self._heard.put(None)
+
     def _on_hangup(self, number: int, frame: FrameType | None) -> None:
-        self._reload()
+        self._heard.put(self._reload)
 
     def _on_end(self, number: int, frame: FrameType | None) -> None:
         self.ends += 1
-        self._stop.set()
+        self._heard.put(self._stop.set)
         if self.ends > 1:
             raise KeyboardInterrupt
 

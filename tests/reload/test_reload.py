@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.box import COMPARED, HEARING, MOSAIC, Box, Daemon, Pixels, slow_encoding, wait_until
+from tests.box import COMPARED, MOSAIC, Box, Daemon, Pixels, slow_encoding, wait_until
 
 
 def rule(name: str = "mosaic", watch: str = "in", steps: str = MOSAIC, *more: str) -> str:
@@ -263,20 +262,6 @@ def test_reload_tells_which_file_it_was(running: tuple[Box, Daemon]) -> None:
     box, _ = running
     (box.folder / "copy.yaml").write_text((box.folder / "config.yaml").read_text())
     assert box.darkroom("reload", "-c", "copy.yaml").stdout.startswith(f"{box.folder}/config.yaml is in force since ")
-
-
-def test_a_terminal_that_is_closed_ends_it(box: Box) -> None:
-    configure(box, rule())
-    child, terminal = pty.fork()
-    if child == 0:  # its terminal is the other end
-        os.chdir(box.folder)
-        os.execvpe("env", [*HEARING, *box.command("run")], box.environment)
-    told = b""
-    while b"ready; Ctrl-C stops it" not in told:
-        told += os.read(terminal, 4096)
-    os.close(terminal)
-    assert wait_until(lambda: os.waitpid(child, os.WNOHANG)[0], 15, "the end") == child
-    assert box.darkroom("status", check=3)
 
 
 def test_a_hang_up_without_a_terminal_is_the_wish_to_reload(running: tuple[Box, Daemon]) -> None:
