@@ -9,6 +9,7 @@ from contextlib import closing
 from daemon.asking.answers import check_rule
 from daemon.changing.retrying import named, opened, put_back, ready_line
 from daemon.control.asker import NoAnswerError, ask
+from daemon.counted import counted
 from daemon.editing.edits import ANSWER_WITHIN
 from daemon.errors import ConfigError, DarkroomError
 from daemon.intake.scan import look
@@ -17,22 +18,22 @@ from daemon.model import Config, Job, Member, State
 from daemon.rulebook import homeless
 from daemon.shown import say
 
-OPEN = "on their way already"
-GONE = "sources are gone"
-CHANGED = "sources have changed and make new jobs by themselves"
+OPEN = "on the way already"
+GONE = "the source is gone"
+CHANGED = "the source has changed and makes a new job by itself"
 
 
 def redo(config: Config, ids: Sequence[int], rule: str | None) -> int:
     """Enter new jobs for finished ones, those named or every newest one of a rule. The exit status."""
     _be_in_force(config)
-    with closing(opened(config)) as ledger:
+    with closing(opened(config.state_dir)) as ledger:
         check_rule(config.rule_names, ledger, rule)
         jobs = _newest(ledger, named(ledger, ids)) if ids else ledger.newest_of_rule(rule or "")
         members = ledger.members([job.id for job in jobs])
         left = Counter[str]()
         again = [job for job in jobs if not _let_be(config, job, members.get(job.id, ()), left, strict=bool(ids))]
         _enter(ledger, again, members)
-    say(", ".join([ready_line(config, len(again)), *(f"{number:,} {why}" for why, number in left.items())]))
+    say(ready_line(config, len(again)), *(f"not {counted(number, 'job')}: {why}" for why, number in left.items()))
     return 0
 
 
@@ -67,7 +68,7 @@ def _obstacle(config: Config, job: Job, members: Sequence[Member]) -> str | None
     if job.state in (State.WAITING, State.RUNNING):
         return OPEN
     if job.lacks is not None:
-        return "groups are not whole, and make new jobs by themselves once they are"
+        return "the group is not whole, and makes a new job by itself once it is"
     if (reason := homeless(config.rules_by_name().get(job.rule), job, members)) is not None:
         return reason
     files = [(member.path, member.fingerprint) for member in members] or [(job.path, job.fingerprint)]

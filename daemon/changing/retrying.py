@@ -6,11 +6,13 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from pathlib import Path
 
 from daemon.asking.answers import check_rule
-from daemon.control.asker import NoAnswerError, ask
+from daemon.asking.whereabouts import Whereabouts
+from daemon.control.asker import NoAnswerError
 from daemon.counted import counted
-from daemon.errors import DarkroomError
+from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move
 from daemon.ledger.reading import ReadLedger, is_there
 from daemon.life.lock import alive
@@ -27,7 +29,7 @@ STOPPED_WITHIN = 5.0
 
 def retry(config: Config, ids: Sequence[int], rule: str | None) -> int:
     """Put jobs back; without ids, every failed one (of a rule). The exit status."""
-    ledger = opened(config)
+    ledger = opened(config.state_dir)
     with closing(ledger):
         check_rule(config.rule_names, ledger, rule)
         jobs = _ended_badly(named(ledger, ids)) if ids else ledger.jobs(State.FAILED, rule)
@@ -53,28 +55,33 @@ def ready_line(config: Config, jobs: int) -> str:
     return f"{what}; {how_to_start(config.path)} takes {'it' if jobs == 1 else 'them'} up"
 
 
-def cancel(config: Config, ids: Sequence[int]) -> int:
+def cancel(there: Whereabouts, ids: Sequence[int]) -> int:
     """Take waiting jobs off the list, and have running tasks stopped. The exit status: 1 if one could not be.
 
+    Beside a daemon also while config.yaml has faults: a task that runs away need not wait for that to be mended.
     A picture on its way through a graph is done in a moment and is not stopped: it would come out twice if retried.
     """
-    ledger = opened(config)
+    ledger = opened(there.state_dir)
     with closing(ledger):
-        jobs, running = _take_off(ledger, ids, _tasks(config))
-        left = _stop(config, ledger, running)
+        jobs, running = _take_off(ledger, ids, _tasks(there))
+        left = _stop(there.state_dir, ledger, running)
     say(f"{counted(len(jobs) - len(left), 'job')} {State.CANCELLED.value}")
     for job in left:
         say(f"job {job.id} is {job.state.value}: {job.reason}")
     return 1 if left else 0
 
 
-def _tasks(config: Config) -> Callable[[Job], bool]:
+def _tasks(there: Whereabouts) -> Callable[[Job], bool]:
     """Whether a running job is a task. It began by its rule as that was then: the daemon knows what it runs."""
-    rules = config.rules_by_name()
-    with contextlib.suppress(NoAnswerError):
-        running = {task["job"] for task in ask(config.state_dir, "status")["tasks"]}
-        return lambda job: job.id in running or (job.rule in rules and rules[job.rule].is_task)
-    return lambda job: job.rule not in rules or rules[job.rule].is_task
+    try:
+        running = {task["job"] for task in there.ask("status")["tasks"]}
+    except NoAnswerError:
+        rules = there.load().rules_by_name()
+        return lambda job: job.rule not in rules or rules[job.rule].is_task
+    rules = {}
+    with contextlib.suppress(ConfigError):  # they tell of one that was claimed, and is not begun yet
+        rules = there.load().rules_by_name()
+    return lambda job: job.id in running or (job.rule in rules and rules[job.rule].is_task)
 
 
 def _take_off(ledger: Ledger, ids: Sequence[int], is_task: Callable[[Job], bool]) -> tuple[list[Job], list[int]]:
@@ -91,11 +98,11 @@ def _take_off(ledger: Ledger, ids: Sequence[int], is_task: Callable[[Job], bool]
     return jobs, running
 
 
-def _stop(config: Config, ledger: Ledger, running: Sequence[int]) -> list[Job]:
+def _stop(state_dir: Path, ledger: Ledger, running: Sequence[int]) -> list[Job]:
     """Have running tasks cancelled by their daemon, or, where none lives, in its place; those that were not."""
     if not running:
         return []
-    if alive(config.state_dir):
+    if alive(state_dir):
         ledger.ask_to_cancel(running)
         deadline = time.monotonic() + STOPPED_WITHIN
         while any(ledger.cancel_asked(job) for job in running) and time.monotonic() < deadline:
@@ -135,16 +142,16 @@ def _at_home(config: Config, ledger: Ledger, jobs: Sequence[Job], *, named: bool
     return [job for job in jobs if reasons[job.id] is None]
 
 
-def opened(config: Config) -> Ledger:
+def opened(state_dir: Path) -> Ledger:
     """The ledger, to be written. Raises DarkroomError where there is none yet.
 
     One of an older schema is brought up to date, but not below a daemon that lives: it is of that schema, and would
     end. It is told to be restarted.
     """
-    path = config.state_dir / "ledger.db"
+    path = state_dir / "ledger.db"
     if not is_there(path):
-        raise DarkroomError(f"{config.state_dir}: there are no jobs yet")
-    if alive(config.state_dir):
+        raise DarkroomError(f"{state_dir}: there are no jobs yet")
+    if alive(state_dir):
         ReadLedger(path).close()  # raises OlderLedgerError
     return Ledger(path)
 

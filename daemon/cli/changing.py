@@ -79,11 +79,10 @@ def _reload(options: argparse.Namespace) -> int:
 
 
 def _cancel(options: argparse.Namespace) -> int:
-    from daemon.asking.whereabouts import in_use
+    from daemon.asking.whereabouts import find
     from daemon.changing.retrying import cancel
-    from daemon.config import load_config
 
-    return cancel(in_use(load_config(options.config)), options.jobs)
+    return cancel(find(options.config), options.jobs)
 
 
 def _relocate(options: argparse.Namespace) -> int:

@@ -28,12 +28,12 @@ def add_commands(commands: Commands) -> None:
 def _service(options: argparse.Namespace) -> int:
     from daemon.unit import installing
 
-    wish = installing.Wish(Path(options.config), options.name, options.user, options.run_as)
+    wish = installing.Wish(Path(options.config), options.name, options.user, options.run_as, start=not options.no_start)
     try:
         if options.action == "show":
             print(installing.show(wish), end="")
         elif options.action == "install":
-            installing.install(wish, _tell, start=not options.no_start)
+            installing.install(wish, _tell)
         else:
             installing.uninstall(wish, _tell)
     except ConfigError as error:  # `check` tells more by its exit status; here the unit is what was asked for

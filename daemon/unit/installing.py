@@ -23,12 +23,16 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked for. `run_as` is the account of a service of the machine; None: the one that fits."""
+    """What the user asked for. `run_as` is the account of a service of the machine; None: the one that fits.
+
+    `start`: whether `install` starts it, too.
+    """
 
     config: Path
     name: str
     of_the_user: bool
     run_as: str | None = None
+    start: bool = True
 
     def service(self) -> Service:
         """Which unit that is. Raises DarkroomError."""
@@ -54,19 +58,19 @@ def show(wish: Wish) -> str:
     return _made(_loaded(wish, service), service)
 
 
-def install(wish: Wish, tell: Tell, *, start: bool) -> None:
-    """Write the unit, and with `start` enable it and wait until it is ready. Raises as `show` does."""
+def install(wish: Wish, tell: Tell) -> None:
+    """Write the unit, and if that is wished enable it and wait until it is ready. Raises as `show` does."""
     _refuse_others(wish, "install")
     service = wish.service()
-    if start:
+    if wish.start:
         manager.refuse_without(service)
     config = _loaded(wish, service)
     _refuse_to_overwrite(service, config)
     service = _prepared(config, service, tell)
     changed = _write(config, service, tell)
-    if start:
+    if wish.start:
         _start(service, tell, changed=changed)
-    _tell_on(service, tell, start=start)
+    _tell_on(service, tell, start=wish.start)
 
 
 def uninstall(wish: Wish, tell: Tell) -> None:
@@ -109,6 +113,7 @@ def _refuse_others(wish: Wish, action: str) -> None:
         words += ["-c", os.path.abspath(wish.config)]
         words += ["--name", wish.name] if wish.name != NAME else []
         words += ["--run-as", wish.run_as] if wish.run_as is not None else []
+        words += [] if wish.start else ["--no-start"]
         raise DarkroomError(f"services of the machine are root's: `{join(words)}`, or --user for one of your own")
 
 

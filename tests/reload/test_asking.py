@@ -80,7 +80,7 @@ def test_beside_a_run_that_reads_its_rules_once(box: Box, small: Pixels, command
     wait_until(lambda: box.jobs("--state", "done"))
     words = ["--rule", "mosaic"] if command == "redo" else []
     said = box.darkroom(command, *words, timeout=8).stdout
-    assert ("is in force since" in said) if command == "reload" else ("on their way already" in said)
+    assert ("is in force since" in said) if command == "reload" else ("on the way already" in said)
     assert daemon.process.wait(60) == 0
 
 

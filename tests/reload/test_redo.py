@@ -28,7 +28,7 @@ def test_every_picture_of_a_rule(done: Box, small: Pixels) -> None:
     done.drop("in/3.png", small[::-1].copy())
     said = done.darkroom("redo", "--rule", "mosaic").stdout
     assert said.startswith("3 jobs waiting again; `darkroom run` takes them up")
-    assert "1 sources are gone" in said and "1 sources have changed" in said
+    assert "not 1 job: the source is gone" in said and "not 1 job: the source has changed" in said
     done.once(check=1)
     assert done.files() == [
         *("1.png", "1.png.json", "2.png", "3.png", "3.png.json", "4.png", "4.png.json", "5.png.error.txt")
@@ -60,8 +60,8 @@ def test_what_cannot_be_done_again(done: Box, small: Pixels) -> None:
     first, second, third = (number(done, f"{each}.png") for each in "123")
     done.drop("in/1.png", small[::-1].copy())
     os.unlink(done.folder / "in/2.png")
-    assert "(1.png) cannot be done again: sources have changed" in refused(first)
-    assert "(2.png) cannot be done again: sources are gone" in refused(second)
+    assert "(1.png) cannot be done again: the source has changed" in refused(first)
+    assert "(2.png) cannot be done again: the source is gone" in refused(second)
     assert "no job 99" in refused("99")
     assert "no rule is called 'other'" in refused("--rule", "other")
     done.darkroom("redo", check=2)

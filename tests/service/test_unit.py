@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.cli import main
 from daemon.config import load_config
 from daemon.errors import DarkroomError
 from daemon.model import Config
@@ -237,6 +238,17 @@ def test_home_in_the_configuration_is_that_of_the_services_user(box: Box) -> Non
     if os.geteuid() != 0:
         pytest.skip("only root can ask for another user's service")
     assert "ReadWritePaths=-/usr/sbin/mosaics\n" in box.darkroom("service", "show", "--run-as", "daemon").stdout
+
+
+def test_a_unit_of_the_machine_is_roots_and_the_hint_keeps_every_option(
+    box: Box, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    words = ["--name", "two", "--run-as", "daemon", "--no-start"]
+    assert main(["service", "install", "-c", str(box.folder / "config.yaml"), *words]) == 1
+    told = capsys.readouterr().err
+    assert f" service install -c {box.folder}/config.yaml {' '.join(words)}`, or --user" in told
+    assert told.startswith("darkroom: services of the machine are root's: `sudo ") and told.count("\n") == 1
 
 
 def test_a_unit_of_ones_own_is_written_without_systemd_and_not_over_another(box: Box) -> None:

@@ -119,6 +119,23 @@ def test_in_the_moment_in_which_the_worker_dies(taskbox: TaskBox, tiny: Pixels) 
     assert taskbox.checkpoint(job).exists() and daemon.stop() == 0
 
 
+def test_beside_a_configuration_with_faults(taskbox: TaskBox, tiny: Pixels) -> None:
+    """The daemon works by the rules from before, and a task that runs away is stopped before they are mended."""
+    taskbox.configure(rule("slow", SLOW))
+    for name in ("cat", "dog"):
+        taskbox.drop(f"slow/{name}.png", tiny)
+    daemon = taskbox.start()
+    wait_until(lambda: sorted(taskbox.states().values()) == ["running", "waiting"], 120, "one to run")
+    text = (taskbox.folder / "config.yaml").read_text()
+    taskbox.write_config(text.replace("watch:", "wach:"))
+    wait_until((taskbox.folder / "config.error.txt").exists, 5)
+    assert "2 jobs cancelled" in taskbox.darkroom("cancel", "1", "2").stdout
+    assert set(taskbox.states().values()) == {"cancelled"}
+
+    daemon.stop()
+    assert "did you mean watch" in taskbox.darkroom("cancel", "1", check=2).stderr, "no daemon knows where its jobs are"
+
+
 def test_jobs_that_do_not_run_a_task(taskbox: TaskBox, tiny: Pixels) -> None:
     """One that waits, one that is done, one that nobody knows, one of a daemon that was killed."""
     taskbox.configure(rule("slow", SLOW), rule("calm", "wander: {steps: 3}"))
