@@ -205,6 +205,7 @@ class Service:
         stages.metrics.close()
         self._lock.release()
         self._signs.close()
+        self._signals.close()
         return clean
 
     def _finish_reports(self) -> None:

@@ -5,12 +5,16 @@ Imports are made by the command that needs them: `darkroom jobs` must not load a
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 # NumPy's BLAS starts a thread a core that spins for work; nothing here multiplies matrices in this process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -24,6 +28,9 @@ from daemon.errors import ConfigError, DarkroomError, final
 from daemon.shown import say
 
 __all__ = ["OK", "main"]
+
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit status that shells give for Ctrl-C."""
 
 FAMILIES = {
     "working": ("run", "check", "apply", "export"),
@@ -42,11 +49,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # saved. Commands that work for longer turn it on again.
     collected = gc.isenabled()
     gc.disable()
+    words = sys.argv[1:] if arguments is None else arguments
+    with _interrupts() as interrupted:
+        try:
+            return _main(words)
+        except BaseException:  # Ctrl-C while a module of C or Rust loads comes out as its ImportError, or its panic
+            if interrupted:
+                return INTERRUPTED
+            raise
+        finally:
+            if collected:
+                gc.enable()
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Ctrl-C raises KeyboardInterrupt, as Python has it, and is noted here."""
+    heard = list[int]()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else nobody may interrupt us
+    if ours and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, hear)
     try:
-        return _main(sys.argv[1:] if arguments is None else arguments)
+        yield heard
     finally:
-        if collected:
-            gc.enable()
+        if signal.getsignal(signal.SIGINT) is hear:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _main(words: Sequence[str]) -> int:
@@ -69,7 +101,7 @@ def _main(words: Sequence[str]) -> int:
         _forget_output()
         return _fail(f"darkroom: {error.filename or 'standard output'}: {error.strerror}", options.debug)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _forget_output() -> None:

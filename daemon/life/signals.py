@@ -42,6 +42,11 @@ class Signals:
         """End `run`."""
         self._heard.put(None)
 
+    def close(self) -> None:
+        """Hear no more: from now on a signal ends the process at once, and Python does not complain of it."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+
     def _on_hangup(self, number: int, frame: FrameType | None) -> None:
         self._heard.put(self._reload)
 
@@ -49,6 +54,7 @@ class Signals:
         self.ends += 1
         self._heard.put(self._stop.set)
         if self.ends > 1:
+            self.close()
             raise KeyboardInterrupt
 
 

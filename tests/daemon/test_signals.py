@@ -35,6 +35,25 @@ def test_an_end_that_is_asked_for_while_the_loop_takes_a_lock(box: Box) -> None:
     assert daemon.process.wait(60) == 0 and daemon.said("stopped")
 
 
+LOADING = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *more):
+        if name == "pydantic":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(1000): pass
+            except KeyboardInterrupt:
+                raise ImportError("initialization failed")  # as modules of C and Rust do
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_ctrl_c_while_modules_load(box: Box) -> None:
+    daemon = box.start(before=LOADING, ready=False)
+    assert daemon.process.wait(60) == 130 and daemon.lines == []
+
+
 @contextlib.contextmanager
 def on_a_terminal(box: Box, through: tuple[str, ...]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A daemon that is ready, and the other end of its terminal."""
