@@ -52,6 +52,7 @@ class Service:
     """One daemon on one `state_dir`. Raises DarkroomError when it cannot start."""
 
     def __init__(self, config: Config, *, once: bool, debug: bool = False) -> None:
+        keep_pages()  # before there is any thread
         self._config = config
         self._once = once
         self._debug = debug
@@ -95,10 +96,16 @@ class Service:
 
     def run(self) -> int:
         """Work until a signal, or with `once` until everything there is finished. The exit status."""
+        spare_the_collector()
         self._threads.start("signals", self._signals.run)
         self._signals.hear()
-        keep_pages()
-        spare_the_collector()
+        self._display.start()
+        try:
+            return self._work()
+        finally:
+            self._display.close()  # also where a second signal breaks off the end: the terminal has its cursor again
+
+    def _work(self) -> int:
         error = None
         try:
             self._start()

@@ -140,12 +140,16 @@ class Box:
     def once(self, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         return self.darkroom("run", "--once", check=check)
 
+    def running(self, before: str, *words: str) -> list[str]:
+        """The command that `start` starts."""
+        if not before:
+            return self.command("run", *words)
+        main = "import sys; from daemon.cli import main; sys.exit(main(sys.argv[1:]))"
+        return [sys.executable, "-c", f"{before}\n{main}", "run", *words]
+
     def start(self, *words: str, ready: bool = True, before: str = "", **environment: str) -> Daemon:
         """Start the daemon; `words` are further words of its command line, `before` is Python that it runs first."""
-        command = self.command("run", *words)
-        if before:
-            main = "import sys; from daemon.cli import main; sys.exit(main(sys.argv[1:]))"
-            command = [sys.executable, "-c", f"{before}\n{main}", "run", *words]
+        command = self.running(before, *words)
         daemon = Daemon(command, self.folder, self.environment | environment)
         self._daemons.append(daemon)
         if ready:

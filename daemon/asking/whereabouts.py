@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from daemon.control.asker import NoAnswerError, SilentError, ask
 from daemon.control.wire import PATIENCE
-from daemon.errors import DarkroomError
+from daemon.errors import ConfigError, DarkroomError
 from daemon.life.lock import alive, holder
 from daemon.publishing.entries import entry_of
 from daemon.shown import say
@@ -58,7 +58,7 @@ class Whereabouts(NamedTuple):
 
 
 def find(path: Path) -> Whereabouts:
-    """Where the daemon of a config.yaml is; of one with faults as well, if a daemon works by it.
+    """Where the daemon of a config.yaml is; of one with faults as well, if a daemon works by it, or hangs there.
 
     Raises ConfigError where there is no telling.
     """
@@ -72,7 +72,12 @@ def find(path: Path) -> Whereabouts:
         pass
     from daemon.config import load_config
 
-    config = load_config(path)
+    try:
+        config = load_config(path)
+    except ConfigError:
+        if silent is None or not alive(guessed):
+            raise
+        return Whereabouts(path, guessed, silent=silent)
     state_dir = state_dir_in_use(path, config.state_dir)
     return Whereabouts(path, state_dir, config, silent if state_dir == guessed else None)
 

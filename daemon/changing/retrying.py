@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from daemon.errors import ConfigError, DarkroomError
 from daemon.ledger import ASKED_AGAIN, IllegalMoveError, Ledger, Move
 from daemon.ledger.reading import ReadLedger, is_there
 from daemon.life.lock import alive
-from daemon.model import Config, Job, State
+from daemon.model import Config, Job, Rule, State
 from daemon.rulebook import homeless
 from daemon.shown import say
 from daemon.unit.starting import how_to_start
@@ -65,22 +65,23 @@ def cancel(there: Whereabouts, ids: Sequence[int]) -> int:
     with closing(ledger):
         jobs, running = _take_off(ledger, ids, _tasks(there))
         left = _stop(there.state_dir, ledger, running)
+        asked = {job.id for job in left if ledger.cancel_asked(job.id)}
     say(f"{counted(len(jobs) - len(left), 'job')} {State.CANCELLED.value}")
     for job in left:
-        say(f"job {job.id} is {job.state.value}: {job.reason}")
+        told = "; the daemon is asked to stop it, and has not answered yet" if job.id in asked else ""
+        say(f"job {job.id} is {job.state.value}: {job.reason}{told}")
     return 1 if left else 0
 
 
 def _tasks(there: Whereabouts) -> Callable[[Job], bool]:
     """Whether a running job is a task. It began by its rule as that was then: the daemon knows what it runs."""
+    rules: Mapping[str, Rule] = {}
+    with contextlib.suppress(ConfigError):  # they tell of one that was claimed, and is not begun yet
+        rules = there.load().rules_by_name()
     try:
         running = {task["job"] for task in there.ask("status")["tasks"]}
     except NoAnswerError:
-        rules = there.load().rules_by_name()
         return lambda job: job.rule not in rules or rules[job.rule].is_task
-    rules = {}
-    with contextlib.suppress(ConfigError):  # they tell of one that was claimed, and is not begun yet
-        rules = there.load().rules_by_name()
     return lambda job: job.id in running or (job.rule in rules and rules[job.rule].is_task)
 
 

@@ -52,22 +52,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     with _interrupts() as interrupted:
         try:
-            return _main(words)
+            status = _main(words)
         except BaseException:  # Ctrl-C while a module of C or Rust loads comes out as its ImportError, or its panic
-            if interrupted:
-                return INTERRUPTED
-            raise
+            if not interrupted:
+                raise
         finally:
             if collected:
                 gc.enable()
+    return INTERRUPTED if interrupted else status
 
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Ctrl-C raises KeyboardInterrupt, as Python has it, and is noted here."""
+    """Ctrl-C raises KeyboardInterrupt, as Python has it, and is noted here; the next one ends the process at once."""
     heard = list[int]()
 
     def hear(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         heard.append(number)
         raise KeyboardInterrupt
 
@@ -81,7 +82,19 @@ def _interrupts() -> Iterator[list[int]]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _open_streams() -> None:
+    """Where one was closed (`2>&-`), what is meant for it goes nowhere, and no file of ours gets its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
+
+
 def _main(words: Sequence[str]) -> int:
+    _open_streams()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names of files need not be UTF-8
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     options = parser(words).parse_args(words)

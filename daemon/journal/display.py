@@ -23,6 +23,7 @@ class Display(Protocol):
 
     each_job: bool
 
+    def start(self) -> None: ...
     def tell(self, event: Event) -> None: ...
     def progress(self, finished: int, open_jobs: int, rate: float) -> None: ...
     def tasks(self, running: Sequence[TaskView]) -> None: ...
@@ -37,6 +38,9 @@ class Plain:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._told: dict[int, float] = {}
+
+    def start(self) -> None:
+        """A journal needs nothing."""
 
     def tell(self, event: Event) -> None:
         """Write a line."""
@@ -74,6 +78,9 @@ class Live:
         self._task: TaskID = self._progress.add_task("darkroom", total=None, told="waiting for pictures")
         self._running: dict[int, TaskID] = {}
         self._journal = journal
+
+    def start(self) -> None:
+        """Show the bar. What is told before, a refusal say, needs none."""
         self._progress.start()
 
     def tell(self, event: Event) -> None:

@@ -30,7 +30,7 @@ class Signals:
         signal.signal(signal.SIGINT, self._on_end)
         signal.signal(signal.SIGTERM, self._on_end)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(signal.SIGHUP, self._on_end if _has_terminal() else self._on_hangup)
+            signal.signal(signal.SIGHUP, self._on_closed if _has_terminal() else self._on_hangup)
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # a lease we test for may be broken; see scan.being_written
 
     def run(self) -> None:
@@ -43,12 +43,18 @@ class Signals:
         self._heard.put(None)
 
     def close(self) -> None:
-        """Hear no more: from now on a signal ends the process at once, and Python does not complain of it."""
+        """Hear no more: from now on whoever asks for the end has it at once, and Python does not complain of it."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _on_hangup(self, number: int, frame: FrameType | None) -> None:
         self._heard.put(self._reload)
+
+    def _on_closed(self, number: int, frame: FrameType | None) -> None:
+        """The terminal was. A shell passes that on, and the kernel tells it once more: nobody is impatient."""
+        self.ends = max(self.ends, 1)
+        self._heard.put(self._stop.set)
 
     def _on_end(self, number: int, frame: FrameType | None) -> None:
         self.ends += 1

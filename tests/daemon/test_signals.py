@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,17 +56,25 @@ def test_ctrl_c_while_modules_load(box: Box) -> None:
     assert daemon.process.wait(60) == 130 and daemon.lines == []
 
 
+def _read_until(terminal: int, wanted: bytes) -> bytes:
+    told = b""
+    while wanted not in told:
+        assert select.select([terminal], [], [], 60)[0], told
+        told += os.read(terminal, 4096)
+    return told
+
+
 @contextlib.contextmanager
-def on_a_terminal(box: Box, through: tuple[str, ...]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def on_a_terminal(
+    box: Box, through: tuple[str, ...], before: str = ""
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A daemon that is ready, and the other end of its terminal."""
     ours, its = pty.openpty()
-    command = ["setsid", "--wait", "--ctty", *through, *box.command("run")]
+    command = ["setsid", "--wait", "--ctty", *through, *box.running(before)]
     process = subprocess.Popen(command, cwd=box.folder, env=box.environment, stdin=its, stdout=its, stderr=its)
     os.close(its)
     try:
-        told = b""
-        while b"ready; Ctrl-C stops it" not in told:
-            told += os.read(ours, 4096)
+        _read_until(ours, b"ready; Ctrl-C stops it")
         yield process, ours
     finally:
         process.kill()
@@ -77,6 +87,76 @@ def test_a_terminal_that_is_closed_is_a_clean_end(box: Box) -> None:
         os.close(terminal)
         assert process.wait(30) == 0
     assert not list(box.folder.rglob("control.sock"))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.002, 0.02])
+def test_a_closed_terminal_is_told_twice(box: Box, seconds: float) -> None:
+    """By the shell and by the kernel, to what a shell has started: that is no second wish."""
+    box.rules()
+    with on_a_terminal(box, HEARING) as (process, _):
+        pid = json.loads(box.darkroom("status", "--json").stdout)["pid"]
+        os.kill(pid, signal.SIGHUP)
+        time.sleep(seconds)  # the thing itself: how far apart the two are
+        os.kill(pid, signal.SIGHUP)
+        assert process.wait(30) == 0
+    assert not list(box.folder.rglob("control.sock"))
+
+
+def test_a_daemon_that_is_refused_leaves_the_terminal_as_it_was(box: Box) -> None:
+    box.rules()
+    box.start()
+    ours, its = pty.openpty()
+    refused = subprocess.run(
+        box.command("run"), cwd=box.folder, env=box.environment, stdout=its, stderr=its, check=False
+    )
+    os.close(its)
+    told = _read_until(ours, b"\n")
+    assert refused.returncode == 1 and b"darkroom" in told and b"\x1b[?25l" not in told
+
+
+def test_a_second_wish_gives_the_cursor_back(box: Box) -> None:
+    box.rules()
+    slow = """
+import time, daemon.pipeline.pipeline as it
+def stop(self, within):
+    open("ending", "w").close()
+    time.sleep(60)
+it.Pipeline.stop = stop
+"""
+    with on_a_terminal(box, HEARING, before=slow) as (process, terminal):
+        pid = json.loads(box.darkroom("status", "--json").stdout)["pid"]
+        os.kill(pid, signal.SIGINT)
+        wait_until((box.folder / "ending").exists)
+        os.kill(pid, signal.SIGINT)
+        assert process.wait(30) == 130
+        assert b"\x1b[?25h" in _read_until(terminal, b"\x1b[?25h")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(box: Box, photograph: Pixels, closed: str) -> None:
+    box.rules()
+    box.drop("in/a.png", photograph)
+    words = ["sh", "-c", f'"$@" {closed}', "sh", *box.command("run", "--once")]
+    done = subprocess.run(words, check=False, cwd=box.folder, env=box.environment, capture_output=True, timeout=90)
+    assert done.returncode == 0 and box.files() == ["a.png"] and b"Traceback" not in done.stderr
+
+
+def test_one_heap_for_all_threads(box: Box) -> None:
+    """glibc gives a thread that is started before `keep_pages` a heap of its own, and keeps pages in both."""
+    heaps = """
+import ctypes, os, daemon.service as it
+real = it.Service._loop
+def looked(self):
+    libc = ctypes.CDLL(None)
+    libc.fopen.restype = ctypes.c_void_p
+    file = ctypes.c_void_p(libc.fopen(b"heaps.xml", b"w"))
+    libc.malloc_info(0, file); libc.fclose(file)
+    real(self)
+it.Service._loop = looked
+"""
+    box.rules()
+    box.start("--once", before=heaps, ready=False).process.wait(60)
+    assert (box.folder / "heaps.xml").read_text().count("<heap ") == 1
 
 
 def test_a_daemon_that_outlives_its_terminal_goes_on(box: Box, photograph: Pixels) -> None:

@@ -128,7 +128,7 @@ def test_beside_a_configuration_with_faults(taskbox: TaskBox, tiny: Pixels) -> N
     wait_until(lambda: sorted(taskbox.states().values()) == ["running", "waiting"], 120, "one to run")
     text = (taskbox.folder / "config.yaml").read_text()
     taskbox.write_config(text.replace("watch:", "wach:"))
-    wait_until((taskbox.folder / "config.error.txt").exists, 5)
+    wait_until((taskbox.folder / "config.error.txt").exists)
     assert "2 jobs cancelled" in taskbox.darkroom("cancel", "1", "2").stdout
     assert set(taskbox.states().values()) == {"cancelled"}
 
