@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kernels import style_memory
 from kernels.features.kinds import RANDOM
 from kernels.features.networks import WeightsMissing, choose, identity, judge_of, load
-from kernels.spec import Result, State, Steps
+from kernels.spec import Progress, Result, State, Steps
 from kernels.style_objective import Recipe
 from kernels.style_pictures import Pictures, channels_of, shape_at, sized
 from kernels.style_plan import Size, plan, sizes
@@ -60,6 +60,9 @@ def run(
         pictures, recipe, trunk, planned, chosen.learning_rate, chosen.palette * recipe.style_share, chosen.noise, seed
     )
     picture = yield from search(wanted, state["search"])
+    # The search is over: what it leaves in the heap is not of the sizes that judging needs.
+    taken = state["search"]["taken"]
+    yield Progress(taken, taken, {}, lambda: picture, 1.0)
     return Result(picture, _record(picture, pictures, name, chosen, state), told=tuple(_told(name)))
 
 

@@ -39,13 +39,16 @@ STEPS = 6
 
 @pytest.mark.parametrize("way", list(WAYS))
 def test_taken_up_again_anywhere(way: str, tmp_path: Path) -> None:
-    """Before, at and after the change of size, and before the first step. What memory there is is of no matter."""
+    """Before, at and after the change of size, before the first step, and when only judging is left.
+
+    What memory there is is of no matter.
+    """
     inputs = pair(height=151, width=200)
     chosen: dict[str, Any] = {"iterations": STEPS, **WAYS[way]}
     whole = run(inputs, keep=True, **chosen)
     half, made = STEPS // 2, [told.step for told in whole.told]
-    assert made == [0, 0, *range(1, half + 1), half, half, *range(half + 1, half + STEPS + 1)]
-    for number in (0, half + 1, half + 2, half + 4):
+    assert made == [0, 0, *range(1, half + 1), half, half, *range(half + 1, half + STEPS + 1), half + STEPS]
+    for number in (0, half + 1, half + 2, half + 4, -1):
         checkpoint.save(tmp_path / "kept", "key", whole.snapshots[number])
         state = checkpoint.load(tmp_path / "kept", "key", torch.device("cpu"))
         rest = run(inputs, state, memory=1 << 30, **chosen)
@@ -58,7 +61,7 @@ def test_in_tiles_too() -> None:
     chosen: dict[str, Any] = {"iterations": 2, "memory": 200 << 20, "optimizer": "adam"}
     whole = run(inputs, keep=True, **chosen)
     assert whole.snapshots[0]["plan"][-1]["side"] < 420
-    rest = run(inputs, copy.deepcopy(whole.snapshots[-2]), **chosen)
+    rest = run(inputs, copy.deepcopy(whole.snapshots[-3]), **chosen)
     assert rest.losses == whole.losses[-1:] and same(rest.picture, whole.picture)
 
 
