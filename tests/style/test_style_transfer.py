@@ -54,7 +54,7 @@ def test_the_record() -> None:
 def test_steps_and_shares_are_told() -> None:
     found = run(pair(height=200, width=150), **QUICK)
     assert {told.steps for told in found.told} == {6}
-    assert [told.step for told in found.told] == [0, 0, 1, 2, 2, 2, 3, 4, 5, 6], "signs of life before each first step"
+    assert [told.step for told in found.told] == [0, 0, 1, 2, 2, 2, 3, 4, 5, 6, 6], "signs of life around each size"
     shares = [told.share for told in found.told if told.share is not None]
     assert shares == sorted(shares) and shares[-1] == 1 and shares[3] == pytest.approx(1 / 9, abs=0.01)
     assert list(found.losses[0]) == ["loss", "content_loss", "style_loss"]
